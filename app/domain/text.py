@@ -9,6 +9,11 @@ LONGEST_SHOWN = 6  # digits of a number that the log shows as it is
 _NUMBER = re.compile(r"\+[0-9]{7,15}|(?<![\w.:/-])0[0-9]{8,15}(?![\w-])")
 # ZWNJ and ZWJ: Persian spelling needs them.
 _JOINERS = "\u200c\u200d"
+# Tabs, no-break spaces and spaces of other widths, which look like a space.
+_SPACES = dict.fromkeys((*b"\t", 0x00A0, *range(0x2000, 0x200B), 0x202F, 0x3000), " ")
+# The same, and marks that nobody sees: of a direction or its end, of the order of bytes, and the soft hyphen.
+_MARKS = (0x200E, 0x200F, 0x061C, 0x202A, 0x202B, 0x202C, *range(0x2066, 0x206A), 0xFEFF, 0x00AD)
+_INVISIBLE = _SPACES | dict.fromkeys(_MARKS, "")
 
 
 def is_displayable(text: str) -> bool:
@@ -16,10 +21,20 @@ def is_displayable(text: str) -> bool:
     return all(char in _JOINERS or char.isprintable() for char in text)
 
 
+def as_typed(text: str) -> str:
+    """Return a pasted text without what nobody types or sees: direction marks and spaces that look like others.
+
+    Messengers and word processors put them around Persian text. Characters that turn text round stay, to be refused.
+    Lines end as they are stored, although browsers send two characters.
+    """
+    return text.replace("\r\n", "\n").translate(_INVISIBLE)
+
+
 def displayable(text: str, longest: int = 200) -> str:
-    """Return the displayable characters of untrusted text, `longest` at most."""
+    """Return the displayable characters of untrusted text, `longest` at most. Words stay apart."""
     if text.isascii() and text.isprintable():  # as nearly all that the PBX sends
         return text[:longest].strip()
+    text = text.translate(_SPACES)
     kept = text if text.isprintable() else "".join(char for char in text if char in _JOINERS or char.isprintable())
     return unicodedata.normalize("NFC", kept)[:longest].strip()
 

@@ -128,5 +128,9 @@ class NotFound(LookupError):
     """The object does not exist, or the user may not see it."""
 
 
+class ChangedMeanwhile(Exception):
+    """Somebody else has changed what the user was shown, so nothing is stored."""
+
+
 class Forbidden(PermissionError):
     """The user may not do this."""

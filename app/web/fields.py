@@ -8,11 +8,13 @@ from typing import Any
 from flask import Flask
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import Field, FormField, RadioField, SelectChoice, SelectMultipleField, StringField
+from flask_wtf import FlaskForm
+from wtforms import Field, FormField, PasswordField, RadioField, SelectChoice, SelectMultipleField, StringField
 from wtforms.validators import ValidationError
 from wtforms.widgets import TextInput
 
 from app.domain.numbers import ascii_digits
+from app.domain.text import as_typed
 from app.web import wording
 from app.web.formats import digits
 
@@ -51,6 +53,22 @@ def typed_text(valuelist: Sequence[str]) -> str:
     typed = valuelist[0].strip() if valuelist else ""
     converted = ascii_digits(typed)
     return typed if any(char.isalpha() and not char.isascii() for char in converted) else converted
+
+
+class PanelForm(FlaskForm):
+    """A form whose texts lose the invisible characters that are pasted with them. Passwords stay as they are."""
+
+    class Meta:
+        def bind_field(self, form, unbound_field, options):
+            kind = unbound_field.field_class
+            if issubclass(kind, StringField) and not issubclass(kind, PasswordField):
+                filters = unbound_field.kwargs.get("filters", ())
+                options = {**options, "filters": (_clean, *filters)}
+            return unbound_field.bind(form=form, **options)
+
+
+def _clean(text: str | None) -> str | None:
+    return text and as_typed(text)
 
 
 class DigitsField(StringField):

@@ -2,7 +2,16 @@
 
 import pytest
 
-from app.domain.text import FOLDED_FROM, FOLDED_TO, displayable, is_displayable, mask_all, one_line, search_key
+from app.domain.text import (
+    FOLDED_FROM,
+    FOLDED_TO,
+    as_typed,
+    displayable,
+    is_displayable,
+    mask_all,
+    one_line,
+    search_key,
+)
 
 
 @pytest.mark.parametrize("name", ["Sales", "درخواست‌های فروش", "Ali & sons <b>", "پاسخ‌گویی", "१२३", "family 👨‍👩‍👧"])
@@ -15,6 +24,17 @@ def test_names_in_any_language_are_displayable(name: str) -> None:
 def test_control_characters_are_not_displayable(name: str) -> None:
     assert not is_displayable(name)
     assert is_displayable(displayable(name, 80))
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\t", "\u202f"])
+def test_words_stay_apart(space: str) -> None:
+    assert displayable(f"سارا{space}احمدی") == "سارا احمدی"
+
+
+def test_pasted_text_is_as_it_was_typed() -> None:
+    assert as_typed("\u202bشرکت\u00a0پاسخ‌گویی\u200f ABC\u202c\tتهران\ufeff") == "شرکت پاسخ‌گویی ABC تهران"
+    assert as_typed("two\r\nlines 👨‍👩‍👧") == "two\nlines 👨‍👩‍👧"
+    assert not is_displayable(as_typed("turned \u202eround"))
 
 
 @pytest.mark.parametrize(

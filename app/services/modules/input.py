@@ -1,7 +1,8 @@
 """The fields of a module, as a form or an imported file gives them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
 from app.domain import module_defaults
@@ -121,6 +122,12 @@ def from_row(module: Module) -> ModuleInput:
     return ModuleInput(
         **shared, targets=tuple(module.targets), retry_pauses=tuple(module.retry_pauses), prompts=prompts
     )
+
+
+def fingerprint(stored: ModuleInput) -> str:
+    """Return a text that differs if the module has been changed, except that it was switched on or off."""
+    prompts = sorted(stored.prompts.items())
+    return sha256(repr((replace(stored, active=True, prompts={}), prompts)).encode()).hexdigest()[:32]
 
 
 def audit_fields(given: ModuleInput) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from app.audio.library import SoundLibrary
 from app.config import Settings
 from app.domain.routing import Destination, DestinationKind
 from app.services import audit, commands
-from app.services.errors import ErrorCode, Invalid, NotFound
+from app.services.errors import ChangedMeanwhile, ErrorCode, Invalid, NotFound
 from app.services.modules import former_codes
-from app.services.modules.input import SHARED_FIELDS, ModuleInput, audit_fields, from_row
+from app.services.modules.input import SHARED_FIELDS, ModuleInput, audit_fields, fingerprint, from_row
 from app.services.modules.list import load_module
 from app.services.modules.validation import check_module
 from app.services.pbx import destinations, lookup
@@ -35,12 +35,14 @@ def check_and_save_module(
     *,
     confirmed: Collection[str],
     module_id: int | None = None,
+    shown: str = "",
     actor: str = "",
     library: SoundLibrary | None = None,
 ) -> SaveResult:
-    """Validate a module, ask the PBX about what is new in it, and save it. Raises NotFound.
+    """Validate a module, ask the PBX about what is new in it, and save it. Raises NotFound and ChangedMeanwhile.
 
-    Nothing is saved if there are errors, or warnings without their key in `confirmed`. Waits for the PBX.
+    `shown`: the fingerprint of the module that the user was shown. Nothing is saved if there are errors, or warnings
+    without their key in `confirmed`. Waits for the PBX.
     """
     checked = check_without_pbx(database, given, module_id, confirmed=confirmed)
     if checked.errors:
@@ -48,7 +50,7 @@ def check_and_save_module(
     checked = _find_warnings(database, settings, given, module_id, confirmed, actor=actor, now=now)
     return destinations.save_if_confirmed(
         checked,
-        lambda: save_module(database, given, now, module_id=module_id, actor=actor, library=library),
+        lambda: save_module(database, given, now, module_id=module_id, shown=shown, actor=actor, library=library),
     )
 
 
@@ -108,15 +110,19 @@ def save_module(
     now: datetime,
     *,
     module_id: int | None = None,
+    shown: str = "",
     actor: str = "",
     library: SoundLibrary | None = None,
 ) -> int:
-    """Validate and store a module without asking the PBX; return its id. Raises Invalid and NotFound.
+    """Validate and store a module without asking the PBX; return its id. Raises Invalid, NotFound, ChangedMeanwhile.
 
-    `module_id` None: a new module. `library`: refuse recordings that are not in it. The worker writes the dialplan.
+    `module_id` None: a new module. `shown`: the fingerprint of the module that the user was shown, "": do not compare.
+    `library`: refuse recordings that are not in it. The worker writes the dialplan.
     """
     with database.write() as session:
         module = _load_locked(session, module_id) if module_id is not None else Module(created_at=now)
+        if shown and module_id is not None and fingerprint(from_row(module)) != shown:
+            raise ChangedMeanwhile(module.name)
         errors = check_module(session, given, module_id)
         if errors:
             raise Invalid(errors)

@@ -1,7 +1,8 @@
 """Challenges against robots, without a third party: signed, good for some minutes, and for one try.
 
 A browser with JavaScript solves a puzzle. Without it, the visitor answers a question. The server stores nothing until
-an answer comes. Then it stores a digest, so that the same challenge is never taken again.
+an answer comes. Then it stores the salt, so that the same challenge is never taken again. A digest of the token would
+not do: base64 has many spellings of one signature.
 """
 
 import hmac
@@ -9,7 +10,6 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -77,7 +77,7 @@ def check_puzzle(database: Database, secret: str, form_key: str, token: str, sol
     salt, digest, issued = _read(secret, form_key, "puzzle", token, now)
     if not isinstance(solution, int) or not hmac.compare_digest(puzzle_digest(salt, solution), str(digest)):
         raise ChallengeRefused(Refusal.WRONG)
-    _use_up(database, token, issued, now)
+    _use_up(database, salt, issued, now)
 
 
 def check_question(
@@ -88,7 +88,7 @@ def check_question(
     A wrong answer uses the question up, too. Raises ChallengeRefused.
     """
     salt, typed, issued = _read(secret, form_key, "question", token, now)
-    _use_up(database, token, issued, now)
+    _use_up(database, salt, issued, now)
     if answer != str(sum(_numbers_of(secret, salt))):
         raise ChallengeRefused(Refusal.WRONG)
     return dict(typed)
@@ -124,8 +124,8 @@ def _read(secret: str, form_key: str, kind: str, token: str, now: datetime) -> t
     return salt, data, issued
 
 
-def _use_up(database: Database, token: str, issued: datetime, now: datetime) -> None:
-    name = f"website challenge {sha256(token.encode()).hexdigest()}"
+def _use_up(database: Database, salt: str, issued: datetime, now: datetime) -> None:
+    name = f"website challenge {salt}"
     with database.write() as session:
         if count(session, name, issued + LASTS, now) > 1:
             raise ChallengeRefused(Refusal.REPLAYED)

@@ -4,7 +4,6 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, s
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
-from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 
 from app.domain.external_users import Source
@@ -18,14 +17,14 @@ from app.web.accounts import sources
 from app.web.accounts.session import client, session_is_fresh
 from app.web.accounts.tries import check_again, retry_later, source_for
 from app.web.context import panel_database, utcnow
-from app.web.fields import has_errors
+from app.web.fields import PanelForm, has_errors
 
 blueprint = Blueprint("links", __name__, url_prefix="/account/links")
 _MAY_LINK = "may_link"  # in the session: until when the user may be led to the provider
 _WITHIN = 60  # seconds
 
 
-class LinkForm(FlaskForm):
+class LinkForm(PanelForm):
     """The user's own password, and for the directory the name and the password there."""
 
     password = PasswordField(_l("Password of the panel"))

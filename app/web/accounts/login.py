@@ -4,7 +4,6 @@ from flask import Blueprint, flash, make_response, redirect, render_template, re
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
-from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired
 
@@ -27,7 +26,7 @@ from app.web.accounts.session import (
 )
 from app.web.accounts.tries import clock_hint, retry_later, source_for
 from app.web.context import panel_database, panel_settings, utcnow
-from app.web.fields import DigitsField, show_errors
+from app.web.fields import DigitsField, PanelForm, show_errors
 from app.web.http import previous_page, requested_page
 from app.web.layout import THEMES
 from app.web.locale import LOCALES, choose_locale
@@ -35,12 +34,12 @@ from app.web.locale import LOCALES, choose_locale
 blueprint = Blueprint("auth", __name__)
 
 
-class LoginForm(FlaskForm):
+class LoginForm(PanelForm):
     name = StringField(_l("User name"), validators=[InputRequired(wording.ERROR["required"])])
     password = PasswordField(_l("Password"), validators=[InputRequired(wording.ERROR["required"])])
 
 
-class CodeForm(FlaskForm):
+class CodeForm(PanelForm):
     code = DigitsField(_l("Code"), validators=[InputRequired(wording.ERROR["required"])])
 
 

@@ -4,7 +4,6 @@ from flask import Blueprint, abort, flash, redirect, render_template, session, u
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, PasswordField, SelectField
 
 from app.extensions import limiter
@@ -15,24 +14,24 @@ from app.web import wording
 from app.web.accounts.session import client, limits, start_session
 from app.web.accounts.user_form import LOCALES
 from app.web.context import database, stored, utcnow
-from app.web.fields import choices, has_errors, show_errors
+from app.web.fields import PanelForm, choices, has_errors, show_errors
 from app.web.locale import office_locale, use_locale
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
 
-class PasswordForm(FlaskForm):
+class PasswordForm(PanelForm):
     old_password = PasswordField(_l("Old password"))
     password = PasswordField(_l("New password"), description=_l("At least 8 characters."))
     again = PasswordField(_l("Repeat the new password"))
 
 
-class PreferencesForm(FlaskForm):
+class PreferencesForm(PanelForm):
     locale = SelectField(_l("Language of the panel"), choices=choices(LOCALES), validate_choice=False)
     theme = SelectField(_l("Theme"), choices=choices(wording.THEME), validate_choice=False)
 
 
-class ScreenPopForm(FlaskForm):
+class ScreenPopForm(PanelForm):
     opens = BooleanField(
         _l("Open the customer's page in a new tab when I answer"),
         description=_l(

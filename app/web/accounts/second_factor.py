@@ -7,7 +7,6 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
-from flask_wtf import FlaskForm
 from markupsafe import Markup
 from wtforms import PasswordField
 
@@ -16,7 +15,7 @@ from app.services.errors import Invalid, NotFound
 from app.web.accounts.session import session_is_fresh, start_session
 from app.web.accounts.tries import check_again, clock_hint
 from app.web.context import panel_database, panel_settings, utcnow
-from app.web.fields import DigitsField, has_errors, show_errors
+from app.web.fields import DigitsField, PanelForm, has_errors, show_errors
 from app.web.http import requested_page
 
 blueprint = Blueprint("second_factor", __name__, url_prefix="/account/second-factor")
@@ -24,15 +23,15 @@ blueprint = Blueprint("second_factor", __name__, url_prefix="/account/second-fac
 SECRET_GROUP = 4  # letters
 
 
-class PasswordForm(FlaskForm):
+class PasswordForm(PanelForm):
     password = PasswordField(_l("Password"))
 
 
-class FirstCodeForm(FlaskForm):
+class FirstCodeForm(PanelForm):
     code = DigitsField(_l("Code"))
 
 
-class CheckForm(FlaskForm):
+class CheckForm(PanelForm):
     """The password and a code, asked for before a change."""
 
     password = PasswordField(_l("Password"))

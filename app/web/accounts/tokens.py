@@ -4,7 +4,6 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
-from flask_wtf import FlaskForm
 from wtforms import PasswordField, SelectField, SelectMultipleField, StringField
 from wtforms.widgets import CheckboxInput, ListWidget
 
@@ -14,7 +13,7 @@ from app.services.errors import Invalid, NotFound
 from app.web.accounts.session import client, session_is_fresh
 from app.web.accounts.tries import check_again
 from app.web.context import database, utcnow
-from app.web.fields import choices, has_errors, show_errors
+from app.web.fields import PanelForm, choices, has_errors, show_errors
 
 blueprint = Blueprint("tokens", __name__, url_prefix="/account/tokens")
 
@@ -35,7 +34,7 @@ LASTS = {
 }
 
 
-class TokenForm(FlaskForm):
+class TokenForm(PanelForm):
     name = StringField(_l("Name"), description=_l("The program that uses it, such as CRM."))
     scopes = SelectMultipleField(
         _l("Rights of the token"),

@@ -4,7 +4,6 @@ import re
 from collections.abc import Collection, Sequence
 
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import PasswordField, RadioField, SelectField, SelectMultipleField, StringField
 
 from app.domain.numbers import ascii_digits
@@ -12,13 +11,13 @@ from app.services.exchanges import SeenExchange
 from app.services.users import UserInput
 from app.store.models import User
 from app.web import wording
-from app.web.fields import DigitsField, choices
+from app.web.fields import DigitsField, PanelForm, choices
 from app.web.layout import exchange_name
 
 LOCALES = {"": _l("as the office"), **wording.LANGUAGE}
 
 
-class UserForm(FlaskForm):
+class UserForm(PanelForm):
     """What an administrator can change. Extensions that the PBX reports can be ticked, others are typed."""
 
     role = RadioField(_l("Role"), choices=choices(wording.ROLE), validate_choice=False)

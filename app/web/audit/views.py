@@ -5,7 +5,6 @@ from datetime import date, datetime, timedelta
 from flask import Blueprint, render_template, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import SelectField, StringField
 
 from app.services import audit
@@ -14,7 +13,7 @@ from app.services.report.periods import day_start
 from app.web.audit import wording
 from app.web.context import database, supervisor_required
 from app.web.date_fields import DateField
-from app.web.fields import has_errors
+from app.web.fields import PanelForm, has_errors
 from app.web.formats import office_zone
 from app.web.http import parse_row_number
 
@@ -22,7 +21,7 @@ blueprint = Blueprint("log", __name__, url_prefix="/log")
 SYSTEM = "-"  # selects entries without an actor; an empty value selects all
 
 
-class FilterForm(FlaskForm):
+class FilterForm(PanelForm):
     """The filters. They are part of the address."""
 
     class Meta:

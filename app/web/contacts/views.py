@@ -7,7 +7,6 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import FileField, StringField, TextAreaField
 
 from app.domain import numbers
@@ -23,7 +22,7 @@ from app.services.requests.access import SEES_EVERYTHING
 from app.web.body_check import accept_file
 from app.web.contacts import wording
 from app.web.context import database, office, settings, supervisor_required, utcnow
-from app.web.fields import has_errors, show_errors
+from app.web.fields import PanelForm, has_errors, show_errors
 from app.web.formats import digits
 from app.web.http import is_fragment, parse_row_number
 
@@ -33,7 +32,7 @@ SHOWN = 100  # rows of each kind in a preview
 COLUMN_EXAMPLES = 3
 
 
-class ContactForm(FlaskForm):
+class ContactForm(PanelForm):
     name = StringField(_l("Name"))
     organisation = StringField(_l("Organisation"), description=_l("Optional."))
     numbers = TextAreaField(
@@ -44,11 +43,10 @@ class ContactForm(FlaskForm):
 
     def input(self) -> ContactInput:
         """Return the typed values."""
-        texts = (field.data or "" for field in (self.name, self.organisation, self.numbers, self.note))
-        return ContactInput(*(text.replace("\r\n", "\n") for text in texts))
+        return ContactInput(*(field.data or "" for field in (self.name, self.organisation, self.numbers, self.note)))
 
 
-class FileForm(FlaskForm):
+class FileForm(PanelForm):
     file = FileField(
         _l("File"),
         description=_l("A CSV file, or a vCard file (.vcf) as phones and mail programs write it, of up to 10 MB."),

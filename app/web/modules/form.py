@@ -12,7 +12,7 @@ from app.domain import module_defaults
 from app.domain.hours import format_week
 from app.domain.numbers import ascii_digits
 from app.domain.routing import HANG_UP, Destination, DestinationKind
-from app.services.modules.input import BOUNDS, OFFER_KEYS, ModuleInput
+from app.services.modules.input import BOUNDS, OFFER_KEYS, ModuleInput, fingerprint
 from app.services.modules.validation import TARGET_KINDS
 from app.services.pbx.destinations import SaveResult
 from app.services.settings.hours import office_week
@@ -61,6 +61,7 @@ class ModuleForm(SpeechFields, WeekFields, DestinationsForm):
         _l("Active"), default=True, description=_l("An inactive module sends every caller to the error destination.")
     )
     shown_active = HiddenField()  # `active` when the page was loaded; someone can switch the module meanwhile
+    shown = HiddenField()  # the fingerprint of the module when the page was loaded
     silent = BooleanField(_l("Silent"), description=_l("Plays nothing and registers the caller's own number at once."))
 
     automatic = BooleanField(
@@ -339,8 +340,13 @@ class ModuleForm(SpeechFields, WeekFields, DestinationsForm):
         self.fallback.show(stored.fallback)
         self.next.show(stored.next)
         self.error.show(stored.error)
-        self.shown_active.data = "1" if stored.active else ""
+        self.show_version(stored)
         self.prompts.load(stored.prompts)
+
+    def show_version(self, stored: ModuleInput) -> None:
+        """Remember which version of the module the user is shown."""
+        self.shown_active.data = "1" if stored.active else ""
+        self.shown.data = fingerprint(stored)
 
     def input(self) -> ModuleInput:
         """Return what was typed."""

@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from app.audio.convert import MAX_BYTES
-from app.services.errors import Invalid, NotFound
+from app.services.errors import ChangedMeanwhile, Invalid, NotFound
 from app.services.modules.former_codes import list_former_codes, remove_former_code
 from app.services.modules.input import ModuleInput
 from app.services.modules.list import (
@@ -179,6 +179,15 @@ def _save(form: ModuleForm, module_id: int | None, stored: ModuleInput | None) -
         given = replace(given, active=stored.active)  # the user did not change it
     try:
         result = _check_and_save(form, given, module_id)
+    except ChangedMeanwhile:  # what the other user did is not lost unnoticed
+        form.form_errors.append(
+            _(
+                "This module has been changed since you opened this page. Save once more to replace those changes with "
+                "what is below, or open the module again to start from them. The log shows what was changed."
+            )
+        )
+        form.show_version(_load(module_id))
+        return False
     except NotFound:  # the form stays, so that nothing typed is lost
         form.form_errors.append(_("Nothing was saved, because someone else has just deleted this module."))
         return False
@@ -208,6 +217,7 @@ def _check_and_save(form: ModuleForm, given: ModuleInput, module_id: int | None)
         utcnow(),
         confirmed=confirmed,
         module_id=module_id,
+        shown=form.shown.data or "",
         actor=current_user.name,
         library=library(),
     )

@@ -4,7 +4,6 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, SelectMultipleField
 from wtforms.widgets import CheckboxInput, ListWidget
 
@@ -15,7 +14,7 @@ from app.services.notifications import keys, preferences, subscriptions
 from app.services.notifications.preferences import PreferencesInput
 from app.services.notifications.subscriptions import SubscriptionInput
 from app.web.context import database, office, settings, utcnow
-from app.web.fields import DigitsField, choices, show_errors
+from app.web.fields import DigitsField, PanelForm, choices, show_errors
 from app.web.formats import digits
 from app.web.notifications import wording
 
@@ -23,7 +22,7 @@ blueprint = Blueprint("notifications", __name__, url_prefix="/account/notificati
 _limited = limiter.limit("30 per minute", key_func=lambda: f"user {getattr(current_user, 'id', 0)}")
 
 
-class NotificationsForm(FlaskForm):
+class NotificationsForm(PanelForm):
     kinds = SelectMultipleField(
         _l("Notify me when"),
         choices=choices(wording.KIND),

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from flask import flash, request
 from flask_babel import gettext as _
-from flask_wtf import FlaskForm
 from wtforms import Form, FormField, SelectField
 
 from app.domain.routing import Destination, DestinationKind
@@ -14,7 +13,7 @@ from app.services.pbx.destinations import SaveResult
 from app.services.pbx.directory import Directory
 from app.web import wording
 from app.web.context import office, pbx
-from app.web.fields import DigitsField, Fault, choices, show_errors, typed_text
+from app.web.fields import DigitsField, Fault, PanelForm, choices, show_errors, typed_text
 from app.web.formats import digits, fill_in
 from app.web.pbx.findings import Finding, describe_existing, describe_warning
 
@@ -137,7 +136,7 @@ def location_suggestions() -> list[str]:
     return [f"{context},s,1" for context in dict.fromkeys(contexts) if context]
 
 
-class DestinationsForm(FlaskForm):
+class DestinationsForm(PanelForm):
     """A form with destinations. `findings`: what is shown beside each of its fields, by field."""
 
     def __init__(self) -> None:

@@ -6,7 +6,6 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 
 from app.domain.routing import QUEUE_PATTERN, Context
 from app.services.errors import Invalid, NotFound
@@ -16,7 +15,7 @@ from app.services.pbx.lists import ListedQueue, find_queue, list_queues
 from app.services.pbx.scenarios import QueueInput
 from app.web import wording
 from app.web.context import administrator_required, database, settings, utcnow
-from app.web.fields import WholeNumberField, has_errors, show_errors, typed_text
+from app.web.fields import PanelForm, WholeNumberField, has_errors, show_errors, typed_text
 from app.web.pbx.fields import DestinationField
 from app.web.pbx.freepbx import is_freepbx, step_values
 from app.web.pbx.lists import list_values
@@ -52,7 +51,7 @@ class QueueForm(ScenarioForm):
         return QueueInput(queue, self.max_wait.data, self.wrapup.data, self.failed.destination)
 
 
-class WrapupForm(FlaskForm):
+class WrapupForm(PanelForm):
     wrapup = WholeNumberField(
         _l("Wrap-up time"),
         default=0,

@@ -8,7 +8,6 @@ from flask import request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import Form, SelectChoice, SelectField
 from wtforms.validators import ValidationError
 
@@ -23,7 +22,7 @@ from app.services.prompts.recordings import Origin
 from app.store.settings import Speech
 from app.web import wording
 from app.web.context import database, library, utcnow
-from app.web.fields import LONGEST_NUMBER
+from app.web.fields import LONGEST_NUMBER, PanelForm
 from app.web.formats import digits
 from app.web.prompts import wording as prompt_wording
 
@@ -99,7 +98,7 @@ class SpeechFields(Form):
     pitch = OfficeDefaultField(_l("Pitch"), prompt_wording.PITCH)
 
 
-class SpeechForm(SpeechFields, FlaskForm):
+class SpeechForm(SpeechFields, PanelForm):
     """These fields alone, for listening to a sound before the module is saved."""
 
     def speech(self) -> Speech:

@@ -7,6 +7,7 @@ from flask_babel import gettext as _
 from flask_login import current_user, login_required
 from werkzeug.datastructures import MultiDict
 
+from app.domain.text import as_typed
 from app.services.errors import Invalid, NotFound
 from app.services.report import query, saved_filters
 from app.web import wording
@@ -28,7 +29,7 @@ def save():
     if not search.valid:
         abort(400)
     try:
-        saved_filters.save(database(), current_user.id, request.form.get("name", ""), search.query(), utcnow())
+        saved_filters.save(database(), current_user.id, _typed_name(), search.query(), utcnow())
     except Invalid as invalid:
         flash(wording.error(invalid.errors["name"]), "warning")
     else:
@@ -36,12 +37,16 @@ def save():
     return _back(search.query())
 
 
+def _typed_name() -> str:
+    return as_typed(request.form.get("name", ""))
+
+
 @blueprint.post("/<row:filter_id>")
 @login_required
 def rename(filter_id: int):
     """Give a filter another name."""
     try:
-        saved_filters.rename(database(), current_user.id, filter_id, request.form.get("name", ""))
+        saved_filters.rename(database(), current_user.id, filter_id, _typed_name())
     except NotFound:
         abort(404)
     except Invalid as invalid:

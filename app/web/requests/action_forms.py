@@ -7,7 +7,6 @@ from typing import ClassVar
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import RadioField, SelectChoice, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, ValidationError
 
@@ -33,12 +32,13 @@ from app.services.requests.pending import PendingRow
 from app.services.requests.targets import load_targets
 from app.web import wording
 from app.web.context import database, utcnow
+from app.web.fields import PanelForm
 from app.web.formats import digits, office_zone
 from app.web.requests.moment_fields import MomentFields
 from app.web.requests.wording import PRIORITY, target_text
 
 
-class ActionForm(FlaskForm):
+class ActionForm(PanelForm):
     """What a user enters for an action."""
 
     title: ClassVar[object]

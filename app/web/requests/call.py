@@ -9,7 +9,6 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required
-from flask_wtf import FlaskForm
 from wtforms import SelectChoice, SelectField, StringField
 
 from app.domain.number_policy import Source, judge
@@ -24,7 +23,8 @@ from app.services.requests.pending import load_rows
 from app.store import settings as settings_store
 from app.store.number_policy import load_policy
 from app.web.context import cached_query, current_scope, database, settings, stored, utcnow
-from app.web.fields import DigitsField, has_errors, show_errors
+from app.web.fields import DigitsField, PanelForm, has_errors, show_errors
+from app.web.formats import digits
 from app.web.requests.wording import results_message
 from app.web.verdicts import explain_verdict
 
@@ -32,7 +32,7 @@ blueprint = Blueprint("call", __name__, url_prefix="/call")
 LONGEST_NUMBER = 60  # of what a link may give
 
 
-class CallForm(FlaskForm):
+class CallForm(PanelForm):
     """`extension` rings first. It is typed by those who may ring any."""
 
     number = DigitsField(_l("Number"))
@@ -61,7 +61,7 @@ def index():
     """Show the number of a link (GET), and call it (POST)."""
     form = CallForm(formdata=request.form) if request.method == "POST" else CallForm(formdata=None)
     own = current_user.extensions
-    form.extension.choices = [SelectChoice(extension, extension) for extension in own]
+    form.extension.choices = [SelectChoice(extension, digits(extension)) for extension in own]
     if request.method == "GET":
         form.number.data = number_of_link(request.args.get("number", ""))
         form.name.data = request.args.get("name", "")[:MAX_NAME_LENGTH]

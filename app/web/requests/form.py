@@ -5,19 +5,18 @@ from datetime import datetime
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import RadioField, SelectChoice, SelectField, StringField, TextAreaField
 
 from app.services.errors import ErrorCode
 from app.services.requests.create import NewRequest, TargetChoice, load_target_choices
 from app.web.context import current_scope, database
-from app.web.fields import DigitsField, show_errors
+from app.web.fields import DigitsField, PanelForm, show_errors
 from app.web.http import parse_row_number
 from app.web.requests import wording
 from app.web.requests.moment_fields import MomentFields
 
 
-class NewRequestForm(MomentFields, FlaskForm):
+class NewRequestForm(MomentFields, PanelForm):
     """`wanted` is "<module id>:<target>". The target of a queue module is ""."""
 
     number = DigitsField(_l("Number"), description=_l("As you dial it, such as 09121234567."))

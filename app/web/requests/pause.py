@@ -3,20 +3,19 @@
 from flask import Blueprint, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import StringField
 
 from app.services.errors import Invalid
 from app.services.requests import pause as services
 from app.web.context import current_scope, database, supervisor_required, utcnow
-from app.web.fields import show_errors
+from app.web.fields import PanelForm, show_errors
 from app.web.http import is_fragment, previous_page
 from app.web.requests.actions import respond_done
 
 blueprint = Blueprint("calls", __name__, url_prefix="/calls")
 
 
-class PauseForm(FlaskForm):
+class PauseForm(PanelForm):
     reason = StringField(_l("Reason"), description=_l("Shown to everyone during the pause. Optional."))
 
 

@@ -4,18 +4,17 @@ from flask import abort, flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import SelectField, StringField
 
 from app.services.errors import Invalid, NotFound
 from app.services.requests import number_lists
 from app.web.context import administrator_required, database, directory, settings, utcnow
-from app.web.fields import DigitsField, choices, show_errors
+from app.web.fields import DigitsField, PanelForm, choices, show_errors
 from app.web.settings.blueprint import blueprint
 from app.web.wording import LIST_KIND_OF_NUMBER
 
 
-class ListedNumberForm(FlaskForm):
+class ListedNumberForm(PanelForm):
     number = DigitsField(
         _l("Number"),
         description=_l("A number, its beginning with a star (0912*), or a range (02188880000 - 02188889999)."),

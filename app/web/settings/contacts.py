@@ -4,19 +4,18 @@ from flask import flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, PasswordField, StringField
 
 from app.services.contacts import templates
 from app.services.contacts.templates import ContactTemplates
 from app.services.errors import Invalid
 from app.web.context import administrator_required, database, settings, utcnow
-from app.web.fields import WholeNumberField, has_errors, show_errors
+from app.web.fields import PanelForm, WholeNumberField, has_errors, show_errors
 from app.web.settings import wording
 from app.web.settings.blueprint import blueprint
 
 
-class CustomerProgramForm(FlaskForm):
+class CustomerProgramForm(PanelForm):
     screen_pop_url = StringField(
         _l("Address of the customer's page"),
         description=_l("Agents get a link to it as soon as they answer. Empty: no link."),

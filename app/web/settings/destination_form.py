@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from flask_babel import lazy_gettext as _l
 from flask_babel.speaklater import LazyString
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, SelectChoice, SelectMultipleField
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.domain.webhooks import EVENTS
 from app.web.context import directory
-from app.web.fields import WholeNumberField, choices
+from app.web.fields import PanelForm, WholeNumberField, choices
 from app.web.settings import wording
 
 _BOXES = {"option_widget": CheckboxInput(), "widget": ListWidget(prefix_label=False), "validate_choice": False}
@@ -28,7 +27,7 @@ def modules_field(description: LazyString) -> SelectMultipleField:
     return SelectMultipleField(_l("Of which modules"), description=description, **_BOXES)
 
 
-class DestinationForm(FlaskForm):
+class DestinationForm(PanelForm):
     """The subclass has the fields `events` and `modules`."""
 
     active = BooleanField(_l("Active"), description=_l("Otherwise nothing that happens is kept for it."))

@@ -4,7 +4,6 @@ from flask import abort, flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import StringField
 
 from app.services import exchanges as service
@@ -20,12 +19,12 @@ from app.web.context import (
     panel_settings,
     utcnow,
 )
-from app.web.fields import has_errors, show_errors
+from app.web.fields import PanelForm, has_errors, show_errors
 from app.web.http import exchange_root, panel_url_for
 from app.web.settings.blueprint import blueprint
 
 
-class NameForm(FlaskForm):
+class NameForm(PanelForm):
     name = StringField(_l("Name"), description=_l("As people call the branch."))
 
 
@@ -36,7 +35,7 @@ class ExchangeForm(NameForm):
     )
 
 
-class RemovalForm(FlaskForm):
+class RemovalForm(PanelForm):
     code = StringField(_l("Code of the exchange"), description=_l("Type it to confirm that you mean this exchange."))
 
 

@@ -7,7 +7,6 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, FileField, StringField
 
 from app.domain.hours import parse_spans
@@ -17,7 +16,7 @@ from app.services.settings.hours import HoursInput
 from app.web.body_check import accept_file
 from app.web.context import administrator_required, database, settings, utcnow
 from app.web.date_fields import DateField
-from app.web.fields import DurationField, has_errors, show_errors
+from app.web.fields import DurationField, PanelForm, has_errors, show_errors
 from app.web.formats import digits, format_date
 from app.web.hours_fields import WEEK_HELP, SpansField, WeekFields, day_names, format_day
 from app.web.locale import choose_locale
@@ -25,7 +24,7 @@ from app.web.settings import regions
 from app.web.settings.blueprint import blueprint
 
 
-class HoursForm(FlaskForm, WeekFields):
+class HoursForm(PanelForm, WeekFields):
     official = BooleanField(
         _l("Closed on official holidays"),
         description=_l(
@@ -39,14 +38,14 @@ class HoursForm(FlaskForm, WeekFields):
     )
 
 
-class DayForm(FlaskForm):
+class DayForm(PanelForm):
     date = DateField(_l("Day"))
     last_date = DateField(_l("Last day"), description=_l("For several days in a row. Empty: one day."))
     name = StringField(_l("Name"), description=_l("For example why. Optional."))
     hours = SpansField(_l("Hours of this day"), description=_l("Empty: closed. Otherwise for example 09:00-12:00."))
 
 
-class CalendarForm(FlaskForm):
+class CalendarForm(PanelForm):
     calendar = FileField(
         _l("Calendar file"),
         description=_l("An iCalendar file (.ics) of up to 400 KB. Its all-day events become days without calls."),

@@ -4,7 +4,6 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     PasswordField,
@@ -27,7 +26,7 @@ from app.services.webhooks.mail_destinations import MailDestinationInput
 from app.services.webhooks.mail_test import TestResult
 from app.web import wording as common
 from app.web.context import administrator_required, database, office, settings, utcnow
-from app.web.fields import WholeNumberField, choices, has_errors, show_errors, split_list
+from app.web.fields import PanelForm, WholeNumberField, choices, has_errors, show_errors, split_list
 from app.web.formats import digits
 from app.web.http import panel_root, with_host
 from app.web.locale import choose_locale
@@ -38,7 +37,7 @@ _limited = limiter.limit("10 per minute", key_func=lambda: f"user {getattr(curre
 _ALARMS = (WebhookEvent.FAILED, WebhookEvent.EXPIRED, WebhookEvent.TRUNK)  # what a new recipient gets
 
 
-class MailForm(FlaskForm):
+class MailForm(PanelForm):
     mail_host = StringField(_l("Mail server"), description=_l("Empty: no e-mail is sent."))
     mail_security = SelectField(_l("Encryption"), choices=choices(common.MAIL_SECURITY), validate_choice=False)
     mail_port = WholeNumberField(_l("Port"), default=PORTS[Security.STARTTLS])
@@ -77,7 +76,7 @@ class MailForm(FlaskForm):
         )
 
 
-class TestForm(FlaskForm):
+class TestForm(PanelForm):
     address = StringField(_l("Send a test to"))
 
 

@@ -4,7 +4,6 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import SelectChoice, SelectField
 
 from app.domain.missed_calls import Target
@@ -13,13 +12,13 @@ from app.services.missed import rules
 from app.services.requests.targets import parse_target
 from app.store.missed_calls import MissedCallSettings, Rule
 from app.web.context import administrator_required, database, directory, utcnow
-from app.web.fields import DigitsField, WholeNumberField, has_errors, show_errors
+from app.web.fields import DigitsField, PanelForm, WholeNumberField, has_errors, show_errors
 from app.web.formats import isolated
 from app.web.http import parse_row_number
 from app.web.settings.blueprint import blueprint
 
 
-class TimesForm(FlaskForm):
+class TimesForm(PanelForm):
     look_back = WholeNumberField(
         _l("Look-back"),
         description=_l("Calls of a number within this time belong together, and become one request at most."),
@@ -27,7 +26,7 @@ class TimesForm(FlaskForm):
     kept = WholeNumberField(_l("Missed calls are kept"), description=_l("Older ones are deleted."))
 
 
-class RuleForm(FlaskForm):
+class RuleForm(PanelForm):
     """`kind` is "extension" or "queue"."""
 
     kind = SelectField(

@@ -6,7 +6,6 @@ from flask import abort, flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, SelectField, SelectMultipleField, StringField
 
 from app.domain.number_policy import CHOICES, Source
@@ -15,7 +14,7 @@ from app.services.settings import numbers
 from app.services.settings.numbers import Trial
 from app.store.number_policy import RuleKind
 from app.web.context import administrator_required, database, settings, utcnow
-from app.web.fields import DigitsField, choices, show_errors
+from app.web.fields import DigitsField, PanelForm, choices, show_errors
 from app.web.http import is_fragment
 from app.web.locale import choose_locale
 from app.web.settings import regions, wording
@@ -25,23 +24,23 @@ from app.web.verdicts import explain_verdict
 _TYPED = _l("Callers may type such numbers, too")
 
 
-class TrialForm(FlaskForm):
+class TrialForm(PanelForm):
     number = DigitsField(_l("Number"), description=_l("As a caller types it, or as the trunk reports it."))
     source = SelectField(_l("Where it comes from"), choices=choices(wording.NUMBER_SOURCE), validate_choice=False)
 
 
-class KindsForm(FlaskForm):
+class KindsForm(PanelForm):
     kinds = SelectMultipleField(_l("Kinds of numbers"), validate_choice=False)
     typed_kinds = SelectMultipleField(_l("Kinds of typed numbers"), validate_choice=False)
 
 
-class CountryForm(FlaskForm):
+class CountryForm(PanelForm):
     country = SelectField(_l("Country"), validate_choice=False)
     country_typed = BooleanField(_TYPED)
     country_note = StringField(_l("Note"), description=_l("For example why. Optional."))
 
 
-class PrefixForm(FlaskForm):
+class PrefixForm(PanelForm):
     prefix = DigitsField(
         _l("Beginning of the numbers"), description=_l("In this country as you dial it (0912), otherwise +4420.")
     )

@@ -4,7 +4,6 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, SelectField, StringField
 
 from app.services.errors import Invalid
@@ -13,12 +12,12 @@ from app.services.settings.office import OfficeInput
 from app.store.settings import REGISTRATION_LIMITS
 from app.web import wording
 from app.web.context import database, settings, utcnow
-from app.web.fields import DigitsField, WholeNumberField, choices, has_errors, show_errors
+from app.web.fields import DigitsField, PanelForm, WholeNumberField, choices, has_errors, show_errors
 from app.web.locale import choose_locale
 from app.web.settings import regions
 
 
-class LocationForm(FlaskForm):
+class LocationForm(PanelForm):
     """Where the office is, and its language."""
 
     locale = SelectField(

@@ -2,18 +2,17 @@
 
 from flask import request
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import PasswordField, RadioField, StringField
 
 from app.services.errors import ErrorCode
 from app.services.settings import pbx
 from app.services.settings.pbx import PbxInput
 from app.web.context import database, settings
-from app.web.fields import DigitsField, choices, show_errors
+from app.web.fields import DigitsField, PanelForm, choices, show_errors
 from app.web.settings import wording
 
 
-class PbxForm(FlaskForm):
+class PbxForm(PanelForm):
     pbx_profile = RadioField(
         _l("Type of PBX"),
         choices=choices(wording.PBX_PROFILE),

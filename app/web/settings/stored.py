@@ -6,19 +6,18 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 
 from app.domain.retention import BOUNDS, Kind, Retention
 from app.services import retention
 from app.services.errors import Invalid
 from app.web.context import administrator_required, database, utcnow
-from app.web.fields import WholeNumberField, has_errors, show_errors
+from app.web.fields import PanelForm, WholeNumberField, has_errors, show_errors
 from app.web.settings.blueprint import blueprint
 
 CONFIRMED = "confirmed"
 
 
-class RetentionForm(FlaskForm):
+class RetentionForm(PanelForm):
     requests = WholeNumberField(
         _l("Finished requests"),
         description=_l("With their attempts and history, after their end. 0 means for ever; otherwise 90 or more."),

@@ -9,7 +9,6 @@ from flask import Response, abort, flash, redirect, render_template, send_file, 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import IntegerRangeField, SelectChoice, SelectField, TextAreaField
 from wtforms.validators import ValidationError
 
@@ -23,7 +22,7 @@ from app.store import settings as settings_store
 from app.store.settings import Speech
 from app.web import wording
 from app.web.context import administrator_required, cached_query, database, library, utcnow
-from app.web.fields import has_errors, show_errors
+from app.web.fields import PanelForm, has_errors, show_errors
 from app.web.prompts import wording as prompt_wording
 from app.web.settings.blueprint import blueprint
 
@@ -31,7 +30,7 @@ SLOWEST, FASTEST = 80, 250  # words per minute that the page offers
 EXAMPLE_PRONUNCIATION = {"fa": "بازنگ = بازَنگ", "en": "Bazang = Baazang"}
 
 
-class VoiceForm(FlaskForm):
+class VoiceForm(PanelForm):
     voice = SelectField(_l("Voice"), validate_choice=False)
     rate = IntegerRangeField(_l("Speed"), description=_l("Words per minute."))
     pitch = IntegerRangeField(_l("Pitch"), description=_l("From 0 (very low) to 99 (very high)."))

@@ -6,7 +6,6 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, SelectChoice, SelectField, StringField, TextAreaField
 
 from app.services.errors import ErrorCode, Invalid, NotFound
@@ -15,7 +14,7 @@ from app.services.website import forms
 from app.services.website.forms import FormInput, FormView
 from app.web import wording
 from app.web.context import administrator_required, cached_query, current_scope, database, utcnow
-from app.web.fields import WholeNumberField, choices, has_errors, show_errors
+from app.web.fields import PanelForm, WholeNumberField, choices, has_errors, show_errors
 from app.web.http import parse_row_number
 from app.web.locale import choose_locale, use_locale
 from app.web.requests import wording as request_wording
@@ -25,7 +24,7 @@ from app.web.website.views import HONEYPOT
 _PLAIN = ("name", "active", "origins", "language", "asks_name", "offers_times", "privacy", "daily_limit")
 
 
-class WebsiteForm(FlaskForm):
+class WebsiteForm(PanelForm):
     """`wanted` is "<module id>:<target>". The target of a queue module is ""."""
 
     name = StringField(_l("Name"), description=_l("For you and your colleagues. It stands beside each request."))

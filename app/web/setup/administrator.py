@@ -3,7 +3,6 @@
 from flask import redirect, render_template, request, session, url_for
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 
 from app.extensions import limiter
@@ -13,13 +12,13 @@ from app.services.setup.first_administrator import InvalidToken
 from app.store.models import User
 from app.web.accounts.session import start_session
 from app.web.context import database, settings, utcnow
-from app.web.fields import has_errors, show_errors
+from app.web.fields import PanelForm, has_errors, show_errors
 from app.web.setup.steps import blueprint
 
 _TOKEN = "setup_token"  # noqa: S105 - its key in the session
 
 
-class AdministratorForm(FlaskForm):
+class AdministratorForm(PanelForm):
     name = StringField(_l("User name"), description=_l("You log in with this name."))
     password = PasswordField(
         _l("Password"), description=_l("At least 8 characters. Several words are easy to remember.")

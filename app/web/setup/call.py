@@ -3,7 +3,6 @@
 from flask import abort, redirect, render_template, request, url_for
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import SelectField
 
 from app.services.errors import Invalid, NotFound
@@ -11,12 +10,12 @@ from app.services.prompts import phone_calls
 from app.services.setup import first_module
 from app.web import context, wording
 from app.web.context import administrator_required, database, directory, utcnow
-from app.web.fields import DigitsField, choices, show_errors
+from app.web.fields import DigitsField, PanelForm, choices, show_errors
 from app.web.http import is_fragment
 from app.web.setup.steps import blueprint
 
 
-class CallForm(FlaskForm):
+class CallForm(PanelForm):
     extension = DigitsField(_l("Extension"), description=_l("This phone will ring. Stay near it."))
     language = SelectField(_l("Language"), choices=choices(wording.LANGUAGE), validate_choice=False)
 

@@ -4,7 +4,6 @@ from flask import flash, render_template, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import RadioField, SelectMultipleField, StringField
 
 from app.services.errors import Invalid
@@ -14,12 +13,12 @@ from app.services.setup.first_module import FirstModuleInput, Template
 from app.services.setup.progress import SetupStep
 from app.web import context, pbx_product
 from app.web.context import administrator_required, cached_query, database, directory, settings, utcnow
-from app.web.fields import DigitsField, choices, show_errors, split_list
+from app.web.fields import DigitsField, PanelForm, choices, show_errors, split_list
 from app.web.setup import wording
 from app.web.setup.steps import blueprint, complete_step
 
 
-class FirstModuleForm(FlaskForm):
+class FirstModuleForm(PanelForm):
     template = RadioField(_l("Purpose"), choices=choices(wording.TEMPLATE), validate_choice=False)
     picked = SelectMultipleField(_l("Extensions"), validate_choice=False)
     extensions = DigitsField(

@@ -15,6 +15,7 @@ from flask_babel import gettext as _
 
 from app.domain.login_limits import address_group
 from app.domain.numbers import ascii_digits
+from app.domain.text import as_typed
 from app.domain.website import is_allowed, origin_of
 from app.extensions import csrf
 from app.services.errors import ErrorCode, Invalid
@@ -187,7 +188,7 @@ def send(form: FormView) -> dict[str, Any]:
 
 def _text(value: object, longest: int = 200) -> str:
     """Return what was typed into a field; what is no text is none."""
-    return value[:longest].strip() if isinstance(value, str) else ""
+    return as_typed(value[:longest]).strip() if isinstance(value, str) else ""
 
 
 def _challenge_refused(refused: ChallengeRefused) -> _Refused:

@@ -396,6 +396,18 @@ def test_form_is_kept_if_the_module_is_deleted_while_it_is_saved(
     assert count(database) == 0
 
 
+def test_form_does_not_replace_what_somebody_else_has_saved_since(admin: Visitor, database: Database) -> None:
+    add(admin)
+    first, second = admin.get("/modules/1"), admin.get("/modules/1")
+    admin.submit(first, "/modules/1", name="Sales and service")
+    page = admin.submit(second, "/modules/1", 422, retries="7")
+    assert "has been changed since you opened this page" in page.main
+    assert page.fields()["retries"] == ["7"]
+    assert (stored(database).name, stored(database).retries) == ("Sales and service", 2)
+    admin.submit(page, "/modules/1")  # knowing that
+    assert stored(database).retries == 7 and stored(database).name != "Sales and service"
+
+
 def test_older_form_does_not_switch_the_module_on(admin: Visitor, database: Database) -> None:
     create_module(database, code="*5001")
     form = admin.get("/modules/1")

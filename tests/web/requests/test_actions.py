@@ -171,6 +171,13 @@ def test_invalid_input_is_shown_with_its_error(
     assert (load(database).version, load(database).note) == (1, "")
 
 
+def test_note_that_was_pasted_loses_what_nobody_sees(supervisor: Visitor, database: Database, office: None) -> None:
+    fields = form_fields(supervisor.get(path("note", ROW)))
+    pasted = "\u202bفردا\u00a0زنگ می‌زند\u202c\u200f\r\nشرکت\tاکمه"
+    supervisor.post(path("note"), {**fields, "note": [pasted]})
+    assert load(database).note == "فردا زنگ می‌زند\nشرکت اکمه"
+
+
 # -- calling ----------------------------------------------------------------------------------------------------------
 
 

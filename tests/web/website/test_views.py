@@ -146,6 +146,14 @@ def test_challenge_is_taken_once(database: Database, shop: Shop) -> None:
     assert len(requests_of(database)) == 1
 
 
+def test_challenge_in_another_spelling_is_the_same_challenge(database: Database, shop: Shop) -> None:
+    answer = shop.solve()
+    shop.send(**answer)
+    token = f"{answer['token']}~~~~"  # base64 skips what is none
+    assert shop.send(422, number="09121234568", **answer | {"token": token})["code"] == "replayed"
+    assert len(requests_of(database)) == 1
+
+
 def test_without_a_solution_nothing_is_registered(database: Database, shop: Shop) -> None:
     for values in ({"solution": -1}, {"token": "x"}, {"token": None}, {"solution": "0"}, {"token": 5}):
         assert shop.send(422, **values)["code"] == "wrong"
