@@ -14,6 +14,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import count, takewhile
 from typing import TypeVar
 
 from app.telephony.agi_access import AgiAccess, LimitedLog
@@ -85,6 +86,12 @@ class AgiSession:
     @property
     def path(self) -> str:
         return self.env.get("agi_network_script", "")
+
+    @property
+    def arguments(self) -> list[str]:
+        """What the dialplan gives beside the path, such as `variables.FACTS`."""
+        names = takewhile(self.env.__contains__, (f"agi_arg_{number}" for number in count(1)))
+        return [self.env[name] for name in names]
 
     async def get_variable(self, name: str) -> str:
         """Return a channel variable, "" if it is not set. Works after a hang-up, too."""

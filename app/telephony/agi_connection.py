@@ -6,6 +6,7 @@ Streams would do the same with a task for each port scan, and with several objec
 import asyncio
 import re
 from collections.abc import Callable
+from typing import cast
 
 HEADER_LINES = 100
 HEADER_BYTES = 32 * 1024
@@ -50,8 +51,7 @@ class AgiConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin (asyncio calls this)."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # that of uvloop is none by its class
         self._on_open(self)
 
     def data_received(self, data: bytes) -> None:
