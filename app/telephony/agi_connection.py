@@ -27,7 +27,8 @@ def parse_headers(data: bytes) -> tuple[dict[str, str], bytes] | None:
         raise HeadersTooLong
     if end is None:
         return None
-    pairs = (line.decode("utf-8", "replace").rstrip("\r").partition(": ") for line in lines if line)
+    text = data[: end.start()].decode("utf-8", "replace")
+    pairs = (line.rstrip("\r").partition(": ") for line in text.split("\n") if line)
     return {name: value for name, _, value in pairs}, data[end.end() :]
 
 
