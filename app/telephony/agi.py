@@ -14,7 +14,9 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import lru_cache
+from itertools import count, takewhile
+from typing import NamedTuple, TypeVar
 
 from app.telephony.agi_access import AgiAccess, LimitedLog
 from app.telephony.agi_connection import HEADER_BYTES, HEADER_LINES, AgiConnection, HeadersTooLong, parse_headers
@@ -37,6 +39,8 @@ SEPARATOR = "\x1f"  # between the values of variables that are read together: "u
 T = TypeVar("T")
 _VARIABLE = re.compile(r"[A-Za-z0-9_()]+")
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]*")  # a value that is no syntax of the dialplan
+_KEY = re.compile(r"-?[0-9]{1,3}")
+_ENDS_LINE = re.compile(r"[\r\n\0]")
 _RESULT = re.compile(r"200 result=(\S+) *(?:\((.*)\))?")
 
 
@@ -60,8 +64,7 @@ class Sound:
     seconds: float
 
 
-@dataclass(frozen=True)
-class _Reply:
+class _Reply(NamedTuple):
     """A reply with code 200, such as "200 result=1 (value)"."""
 
     result: str
@@ -86,6 +89,12 @@ class AgiSession:
     def path(self) -> str:
         return self.env.get("agi_network_script", "")
 
+    @property
+    def arguments(self) -> list[str]:
+        """What the dialplan gives beside the path, such as `variables.FACTS`."""
+        names = takewhile(self.env.__contains__, (f"agi_arg_{number}" for number in count(1)))
+        return [self.env[name] for name in names]
+
     async def get_variable(self, name: str) -> str:
         """Return a channel variable, "" if it is not set. Works after a hang-up, too."""
         reply = await self._command(f"GET VARIABLE {_name(name)}", after_hangup=True)
@@ -97,7 +106,7 @@ class AgiSession:
         Name those last that callers control: a value with SEPARATOR in it would spill into the following ones. The
         next command takes `ahead` seconds: the watchdog is set for it.
         """
-        return await self._evaluate([f"${{{_name(name)}}}" for name in names], ahead)
+        return await self._evaluate([_reading(name) for name in names], ahead)
 
     async def set_variable(self, name: str, value: str) -> None:
         """Set a channel variable. Works after a hang-up, too."""
@@ -273,6 +282,13 @@ def _setting(name: str, value: str) -> str:
     return f"${{SET({_name(name)}={value})}}"
 
 
+@lru_cache(maxsize=64)
+def _reading(name: str) -> str:
+    """Return the expression of the dialplan that reads a variable."""
+    return f"${{{_name(name)}}}"
+
+
+@lru_cache(maxsize=64)
 def _name(name: str) -> str:
     if not _VARIABLE.fullmatch(name):
         raise AgiBroken(f"invalid variable name: {name!r}")
@@ -280,7 +296,7 @@ def _name(name: str) -> str:
 
 
 def _quoted(value: str) -> str:
-    if re.search(r"[\r\n\0]", value):
+    if _ENDS_LINE.search(value):
         raise AgiBroken(f"unsafe value: {value!r}")
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
@@ -289,7 +305,7 @@ def _quoted(value: str) -> str:
 def _digit(reply: _Reply) -> str:
     """Return the key in a reply. The result is the ASCII code of the key, or 0."""
     value = reply.result
-    if not re.fullmatch(r"-?[0-9]{1,3}", value):
+    if not _KEY.fullmatch(value):
         raise AgiBroken(f"invalid result: {value!r}")
     key = chr(int(value)) if int(value) > 0 else ""
     return key if key in "0123456789*#" else ""
@@ -449,8 +465,12 @@ class AgiServer:
         session = AgiSession(env | {"agi_network_script": path}, connection, self._watchdog)
         task = asyncio.get_running_loop().create_task(self._serve(session))
         self._sessions[task] = peer
-        task.add_done_callback(self._sessions.pop)
-        task.add_done_callback(lambda _: connection.transport.close())
+
+        def end(task: asyncio.Task[None]) -> None:
+            del self._sessions[task]
+            connection.transport.close()
+
+        task.add_done_callback(end)
 
     def _open(self, env: Mapping[str, str], peer: _Peer) -> str | None:
         """Return the path of the script, None if the peer is not our Asterisk."""

@@ -6,6 +6,7 @@ Streams would do the same with a task for each port scan, and with several objec
 import asyncio
 import re
 from collections.abc import Callable
+from typing import cast
 
 HEADER_LINES = 100
 HEADER_BYTES = 32 * 1024
@@ -26,7 +27,8 @@ def parse_headers(data: bytes) -> tuple[dict[str, str], bytes] | None:
         raise HeadersTooLong
     if end is None:
         return None
-    pairs = (line.decode("utf-8", "replace").rstrip("\r").partition(": ") for line in lines if line)
+    text = data[: end.start()].decode("utf-8", "replace")
+    pairs = (line.rstrip("\r").partition(": ") for line in text.split("\n") if line)
     return {name: value for name, _, value in pairs}, data[end.end() :]
 
 
@@ -50,8 +52,7 @@ class AgiConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin (asyncio calls this)."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # that of uvloop is none by its class
         self._on_open(self)
 
     def data_received(self, data: bytes) -> None:

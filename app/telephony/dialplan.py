@@ -73,6 +73,7 @@ def render(plan: Dialplan) -> Rendered:
     values |= {"probe": variables.PROBE, "own_calls": OWN_CALLS, "caller_event": variables.CALLER_EVENT, **CAUSES}
     values |= {"ping": variables.PING, "probe_reached": variables.PROBE_REACHED}
     values |= {"probe_unreached": variables.PROBE_UNREACHED, "attempt_path": variables.ATTEMPT_PATH}
+    values["facts"] = ",".join(f"${{{name}}}" for name in variables.FACTS)
     values |= {"readable": variables.READABLE, "readable_file": variables.READABLE_FILE}
     values["agi_hosts"] = split_hosts(plan.agi_host)
     values |= {"given_up": variables.GIVEN_UP, "forbid": variables.FORBID}

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -448,17 +449,22 @@ class _Dialogue:
         `own`: the caller chose their own number. If another caller is on the line by now, that one's number is stored.
         Return false if it cannot be used.
         """
-        chosen: asyncio.Future[Accepted | None] = asyncio.get_running_loop().create_future()
-        storing = asyncio.ensure_future(self._choose_and_store(number, own, chosen))
         try:
-            stored = await asyncio.shield(chosen)
-            if stored is None:
-                return False
+            stored = await self._number_to_store(number, own)
+        except asyncio.CancelledError:  # our service ends, but the caller has chosen already
+            with suppress(Exception):
+                await self._store(number)
+            raise
+        if stored is None:
+            return False
+        storing = asyncio.ensure_future(self._store(stored))
+        try:
             await self._play(self._prompts.get("before_success"))
-        finally:
-            (failure,) = await asyncio.gather(self._wait_until_stored(storing), return_exceptions=True)
-        if failure is not None:
-            raise failure
+        except BaseException:
+            with suppress(Exception):
+                await self._wait_until_stored(storing)
+            raise
+        await self._wait_until_stored(storing)
         try:
             # If this process stops from now on, the caller still goes where callers with a request go.
             outcome, last = (NEXT, REGISTERED), self._last_prompt()
@@ -494,16 +500,9 @@ class _Dialogue:
         variant = variant if self._call_at is None else "after_success_time"
         return self._prompts.get(variant) or self._prompts.get("after_success")
 
-    async def _choose_and_store(self, number: Accepted, own: bool, chosen: asyncio.Future[Accepted | None]) -> None:
-        """Set `chosen` to the number to store, then store it. Until `chosen` is set, the session is in use."""
-        current: Accepted | None = number
-        try:
-            if await self._has_changed() and own:
-                current = await self._own_number()
-        finally:
-            chosen.set_result(current)
-        if current is not None:
-            await self._store(current)
+    async def _number_to_store(self, number: Accepted, own: bool) -> Accepted | None:
+        """Return the number of who is on the line now if the caller chose their own, None if it cannot be used."""
+        return await self._own_number() if await self._has_changed() and own else number
 
     async def _wait_until_stored(self, storing: "asyncio.Future[None]") -> None:
         """Keep the caller on the line until the database has answered. It goes on if the caller hangs up meanwhile.
@@ -547,8 +546,10 @@ class _Dialogue:
 
 async def _facts(session: AgiSession, module_id: int) -> CallerFacts:
     env = session.env
-    names = variables.FIRST, variables.HOPS, variables.CAME_BY, variables.WANTED
-    first, hops, how, wanted = await session.get_variables(*names)
+    facts = session.arguments
+    if len(facts) != len(variables.FACTS):  # Asterisk may still run an older dialplan, which gives none
+        facts = await session.get_variables(*variables.FACTS)
+    first, hops, how, wanted = facts
     return CallerFacts(
         module_id=module_id,
         uniqueid=dialogue_id(env.get("agi_uniqueid", ""), hops),

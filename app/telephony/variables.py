@@ -8,6 +8,8 @@ WANTED = "BAZANG_WANTED"  # the extension that the caller had reached
 CAME_BY = "BAZANG_CAME_BY"  # how they came, a CameBy
 FIRST = "BAZANG_FIRST"  # epoch seconds of the caller's first knock
 HOPS = "BAZANG_HOPS"
+# What the dialplan gives to our service as arguments, in this order. Each is digits or a word, so no comma splits it.
+FACTS = (FIRST, HOPS, CAME_BY, WANTED)
 LEFT = "BAZANG_LEFT"  # the extension of the queue that the caller has left by a key, to come back without a request
 QUEUE = "BAZANG_QUEUE"  # its name
 JOINED = "BAZANG_JOINED"  # epoch seconds when they came there

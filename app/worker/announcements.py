@@ -22,6 +22,7 @@ from app.services.prompts.input import DEFAULT_PROMPT
 from app.services.prompts.sounds import DIGITS, make_clip, make_digit_clip
 from app.store import requests as store
 from app.store import settings as store_settings
+from app.store.configuration import load_configuration
 from app.store.database import Database
 from app.store.settings import Speech
 
@@ -122,13 +123,12 @@ class Announcements:
         missing = [group for group in self._groups(generation, numbers) if group not in generation.made]
         self._make_groups(generation, missing[:NEW_GROUPS])
 
-    def expect(self, registered: Iterable[tuple[int, str]]) -> None:
-        """Make the groups of numbers (ASCII digits) that modules have registered. Blocks."""
-        for module_id, number in registered:
-            with self._database.read() as session:
-                module = store.load_module(session, module_id)
-            if module is not None:
-                self.make_number(module.language, number)
+    def expect(self, module_id: int, number: str) -> None:
+        """Make the groups of a number (ASCII digits) that a module has registered. Blocks."""
+        with self._database.read() as session:
+            module = load_configuration(self._database, session).modules.get(module_id)
+        if module is not None:
+            self.make_number(module.language, number)
 
     def has_number(self, language: str, number: str) -> bool:
         """Tell whether a number can be announced at once. Does no I/O."""
@@ -140,8 +140,9 @@ class Announcements:
     def make_number(self, language: str, number: str) -> None:
         """Make the groups of a number (ASCII digits). Blocks."""
         generation = self._generation
-        with self._database.read() as session:
-            self._load_language(session, generation, language)
+        if language not in generation.settings:
+            with self._database.read() as session:
+                self._load_language(session, generation, language)
         self._make_groups(generation, self._groups(generation, [(language, number)]))
 
     def _groups(self, generation: _Generation, numbers: Iterable[tuple[str, str]]) -> list[Piece]:

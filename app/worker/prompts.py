@@ -31,7 +31,7 @@ from app.worker.module_prompts import ModulePrompts
 log = logging.getLogger(__name__)
 NUMBER_SECONDS = 1.0
 MOST_NEEDED = 3  # numbers that are made for orders within NUMBER_SECONDS
-QUIET_SECONDS = 0.2  # without a registration, after which numbers that were registered are spoken
+QUIET_SECONDS = 0.2  # without a registration, after which numbers that were registered are spoken, one by one
 MOST_EXPECTED = 50
 UNUSED_AGE = timedelta(days=7)  # must be more than two days: sounds in use are marked once a day
 
@@ -53,7 +53,8 @@ class PromptStore:
         self._expected: deque[tuple[int, str]] = deque(maxlen=MOST_EXPECTED)
         self._needed: deque[float] = deque(maxlen=MOST_NEEDED + 1)  # when orders needed numbers, loop time
         self._waiting: list[asyncio.Future[Any]] = []  # for these numbers
-        self._expecting: asyncio.TimerHandle | None = None
+        self._expecting: asyncio.TimerHandle | None = None  # since the last one
+        self._making: asyncio.Future[None] | None = None
         self._inputs: object = None  # the stored values that the sounds depend on, at the last check
         self._wanted = object()  # changes when the sounds must be made again
         self._made: object = None  # the value of _wanted for which the sounds that customers hear are made
@@ -107,19 +108,33 @@ class PromptStore:
     def expect(self, module_id: int, number: str) -> None:
         """Make in the background what agents hear of a number that was just registered.
 
-        While callers register all the time it is not made: synthesis would take the processor from them. If an agent is
-        free sooner, `prepare_number` makes it.
+        While callers register it is not made: synthesis would take the processor from them. If an agent is free
+        sooner, `prepare_number` makes it.
         """
         self._expected.append((module_id, number))
         if self._expecting is not None:
             self._expecting.cancel()
-        self._expecting = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._make_expected)
+        self._expecting = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._begin_expected)
 
-    def _make_expected(self) -> None:
-        expected = list(self._expected)
-        self._expected.clear()
+    def _begin_expected(self) -> None:
+        self._expecting = None
+        if self._making is None:
+            self._make_next_expected()
+
+    def _make_next_expected(self) -> None:
+        """Make one number, and then the next one, unless another caller has come meanwhile."""
+        if self._expecting is not None or not self._expected:
+            return
         with suppress(RuntimeError):  # the worker ends
-            self._executor.submit(self._announcements.expect, expected)
+            self._making = asyncio.get_running_loop().run_in_executor(
+                self._executor, self._announcements.expect, *self._expected.popleft()
+            )
+            self._making.add_done_callback(self._end_expected)
+
+    def _end_expected(self, made: asyncio.Future[None]) -> None:
+        self._making = None
+        _log_failure(made)
+        self._make_next_expected()
 
     async def prepare_number(self, order: DialOrder) -> None:
         """Make what the agent hears of the number of an order, within a second; else they hear its digits.

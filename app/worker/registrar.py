@@ -94,6 +94,7 @@ class Registrar:
         self._registrations = Registrations(database)
         self._prospects = AtOnce(self._foresee, "registrations-check")
         self._rules: tuple[float, NumberPlan, NumberPolicy] | None = None
+        self._reading: asyncio.Future[tuple[NumberPlan, NumberPolicy]] | None = None  # of all who wait for the rules
         self._log = LimitedLog()
 
     async def module(self, module_id: int) -> ModuleView | None:
@@ -140,7 +141,7 @@ class Registrar:
         # outside number gets here.
         is_known = bool(verdict.number) and verdict.rule is not Rule.EXTENSION
         if not is_known and not typed and self._learn is not None and await self._learn(number):
-            self._rules = None
+            self._rules = self._reading = None
             verdict = await self._judge(call, number, source)
         if not verdict.allows:
             log.info("module %s: number %s refused: %s", call.module_id, masked(number), verdict.rule.value)
@@ -320,10 +321,12 @@ class Registrar:
         return self._snapshot.place_in_queue(queue, uniqueid)
 
     async def _load_number_rules(self) -> tuple[NumberPlan, NumberPolicy]:
-        """Return what `number_rules` returns. A thread reads the database, if it has to be read."""
+        """Return what `number_rules` returns. If the database has to be read, a thread does it once for all callers."""
         if self._rules is not None and time.monotonic() - self._rules[0] <= RULES_TTL:
             return self._rules[1:]
-        return await asyncio.to_thread(self.number_rules)
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.ensure_future(asyncio.to_thread(self.number_rules))
+        return await asyncio.shield(self._reading)  # the others wait on if this one is gone
 
     def number_rules(self) -> tuple[NumberPlan, NumberPolicy]:
         """Return how the office reads numbers, and which may be called. Blocks on the database.

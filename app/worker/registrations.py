@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 STORE_SECONDS = 15.0  # without any request being stored, after which those who wait are told no
 LONGEST_WAIT = 100.0  # seconds for which a caller waits in a long line that moves
 RETRY_SECONDS = 0.1
-MOST_AT_ONCE = 50  # requests in one transaction; all other writers wait for it
+MOST_AT_ONCE = 25  # requests in one transaction; all other writers wait for it
 
 
 class _Waiting:
@@ -50,6 +50,7 @@ class Registrations:
         self._at_once, self._stored_at = MOST_AT_ONCE, 0.0  # loop time
         self._gathering = Gathering()
         self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="registrations")
 
     async def store(self, registration: Registration, now: datetime) -> int:
@@ -62,23 +63,40 @@ class Registrations:
         self._waiting.append(mine)
         if self._task is None:
             self._task = asyncio.create_task(self._store_all())
-        loop = asyncio.get_running_loop()
-        while (left := mine.until(self._stored_at) - loop.time()) > 0 and not mine.stored.done():
-            await asyncio.wait({mine.stored}, timeout=left)
-        if mine in self._waiting:
-            self._waiting.remove(mine)
-            mine.end(_too_late())
+        self._watch()
         return await mine.stored
 
     def close(self) -> None:
         """End the thread when it has nothing to do."""
         self._executor.shutdown(wait=False)
 
+    def _watch(self) -> None:
+        """Look after those who wait when the time of the first one is over. One timer serves all of them."""
+        if self._timer is None and self._waiting:
+            first = min(waiting.until(self._stored_at) for waiting in self._waiting)
+            self._timer = asyncio.get_running_loop().call_at(first, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self._end_late()
+        self._watch()
+
+    def _end_late(self) -> None:
+        """Tell those no who have waited for too long. Who is being stored does not wait here."""
+        now = asyncio.get_running_loop().time()
+        late = {waiting for waiting in self._waiting if waiting.until(self._stored_at) <= now}
+        self._waiting = [waiting for waiting in self._waiting if waiting not in late]
+        for waiting in late:
+            waiting.end(_too_late())
+
     async def _store_all(self) -> None:
         try:
             while self._waiting:
                 await self._gathering.wait(self._waiting, self._at_once)
+                self._end_late()
                 group, self._waiting = self._waiting[: self._at_once], self._waiting[self._at_once :]
+                if not group:
+                    break
                 if await self._store_group(group):
                     self._at_once = MOST_AT_ONCE
                     continue
@@ -101,6 +119,7 @@ class Registrations:
                     self._waiting.append(waiting)
                 else:
                     waiting.end(_too_late())
+            self._watch()
             return False
         except Exception as failure:
             results = [failure] * len(group)

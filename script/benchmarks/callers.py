@@ -76,7 +76,8 @@ class Caller(asyncio.Protocol):
             b"agi_language: en\nagi_type: PJSIP\nagi_uniqueid: %s\nagi_version: 22.10.1\nagi_callerid: %s\n"
             b"agi_calleridname: unknown\nagi_callingpres: 0\nagi_callingani2: 0\nagi_callington: 0\n"
             b"agi_callingtns: 0\nagi_dnid: 5001\nagi_rdnis: unknown\nagi_context: bazang-module-1\n"
-            b"agi_extension: s\nagi_priority: 9\nagi_enhanced: 0.0\nagi_accountcode: \nagi_threadid: 1404\n\n"
+            b"agi_extension: s\nagi_priority: 9\nagi_enhanced: 0.0\nagi_accountcode: \nagi_threadid: 1404\n"
+            b"agi_arg_1: \nagi_arg_2: 1\nagi_arg_3: \nagi_arg_4: \n\n"  # FIRST is empty, as it was when it was read
             % (self._round.path.encode(), self._round.path.encode(), self._channel, self._uniqueid, self._number)
         )
 

@@ -257,7 +257,8 @@ def test_customer_is_rung_first_only_if_our_service_says_so() -> None:
 def test_our_service_is_asked_at_each_of_its_addresses() -> None:
     service = contexts(render(PLAN).text)["bazang-service"]
     assert service[0] == "exten => s,1,Set(LOCAL(rest)=127.0.0.1)"
-    assert "same => n,AGI(agi://${host}:4573/5ec2e7/${ARG1})" in service
+    facts = ",".join(f"${{{name}}}" for name in ("BAZANG_FIRST", "BAZANG_HOPS", "BAZANG_CAME_BY", "BAZANG_WANTED"))
+    assert f"same => n,AGI(agi://${{host}}:4573/5ec2e7/${{ARG1}},{facts})" in service
     assert service[-1] == "exten => T,1,Goto(s,more)"
     more = contexts(render(replace(PLAN, agi_host="10.0.0.1,10.0.0.2")).text)["bazang-service"]
     assert more[0] == "exten => s,1,Set(LOCAL(rest)=10.0.0.1&10.0.0.2)"

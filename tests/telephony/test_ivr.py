@@ -11,6 +11,7 @@ import pytest
 
 from app.audio.prompt_texts import NAME_KEYS, OPEN_KEYS, PROMPT_KEYS, TIME_KEYS
 from app.domain.hours import Outside
+from app.domain.routing import CameBy
 from app.telephony import agi, ivr, variables
 from app.telephony.agi import AgiServer
 from app.telephony.ivr import Accepted, CallerFacts, ChosenTime, ModuleView, NotRegistered, Refused, Sound, converse
@@ -786,6 +787,23 @@ async def test_malformed_reply_after_the_registration_is_ignored() -> None:
         FakeCall(Press("intro", "1"), replies={"STREAM FILE bazang/fa/after_success": b"nonsense\n"}), registrar
     )
     assert result(call) == ("next", "registered")
+
+
+@pytest.mark.parametrize("count", [3, 4, 5])
+async def test_dialplan_tells_what_would_be_asked(count: int) -> None:
+    """An older dialplan gives nothing, and a further one perhaps more."""
+    arguments = ("1700000001", "2", "follow_me", "102", "more")[:count]
+    given = {variables.FIRST: "1700000000", variables.HOPS: "1", variables.WANTED: "101"}
+    registrar = FakeRegistrar()
+    headers = {f"agi_arg_{number}": argument for number, argument in enumerate(arguments, start=1)}
+    call = await dial(FakeCall(Press("intro", "1"), variables=given, headers=headers), registrar)
+    (facts,) = registrar.calls
+    found = facts.first_called_at, facts.uniqueid, facts.came_by, facts.wanted
+    if count == len(variables.FACTS):
+        assert found == (1700000001.0, "1700000000.42/2", CameBy.MODULE, "102")
+        assert call.log[0] == "answer"
+    else:
+        assert found == (1700000000.0, "1700000000.42", CameBy.UNKNOWN, "101")
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,34 @@ async def test_number_is_read_in_groups_soon_after_its_registration(sounds: Prom
             await asyncio.sleep(0.01)
 
 
+async def test_numbers_are_not_spoken_while_callers_come(sounds: PromptStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Synthesis would take the processor from callers, also if it has begun before they came."""
+    made, begun, may_end = list[str](), threading.Event(), threading.Event()
+
+    def make(_module: int, number: str) -> None:
+        made.append(number)
+        begun.set()
+        may_end.wait(PATIENCE)
+
+    async def wait_for(numbers: list[str]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while made != numbers or sounds._making is not None:  # noqa: ASYNC110 - made by a thread
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(prompts_module, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(sounds._announcements, "expect", make)
+    for number in ("1", "2"):
+        sounds.expect(1, number)
+    assert await asyncio.to_thread(begun.wait, PATIENCE)
+    monkeypatch.setattr(prompts_module, "QUIET_SECONDS", 10 * PATIENCE)
+    sounds.expect(1, "3")
+    may_end.set()
+    await wait_for(["1"])
+    monkeypatch.setattr(prompts_module, "QUIET_SECONDS", 0.0)
+    sounds.expect(1, "4")
+    await wait_for(["1", "2", "3", "4"])
+
+
 async def test_many_orders_at_once_wait_for_no_number(
     sounds: PromptStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

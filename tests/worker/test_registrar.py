@@ -1,6 +1,7 @@
 """The registrar: which numbers it accepts, and that a request is stored before the caller hears so."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,15 +10,18 @@ from unittest.mock import AsyncMock
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from app.audio.prompt_texts import place_text, wait_text
 from app.config import Settings
 from app.domain.estimated_wait import FEWEST
 from app.domain.hours import Outside
 from app.domain.limits import LimitReason
+from app.domain.number_policy import NumberPolicy
 from app.services.errors import NotFound
 from app.store.database import Database
 from app.store.models import CallRequest, ListedNumber
+from app.store.number_policy import load_policy
 from app.store.settings import write_setting
 from app.telephony.ivr import Accepted, CallerFacts, ChosenTime, ModuleView, NotRegistered, Refused, Sound
 from app.telephony.snapshot import Snapshot
@@ -98,6 +102,21 @@ def stored(database: Database) -> str:
     """Return the numbers that another connection finds in the database."""
     with database.read() as session:
         return " ".join(session.scalars(select(CallRequest.number).order_by(CallRequest.id)))
+
+
+async def test_callers_at_once_read_the_number_rules_once(
+    registrar: Registrar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = list[str]()
+
+    def read(session: Session, region: str, stored: Mapping[str, str]) -> NumberPolicy:
+        reads.append(region)
+        return load_policy(session, region, stored)
+
+    monkeypatch.setattr(registrar_module, "load_policy", read)
+    checks = [registrar.check(facts(TRUNK), f"0912{number:07}", False) for number in range(20)]
+    assert all(isinstance(checked, Accepted) for checked in await asyncio.gather(*checks))
+    assert len(reads) == 1
 
 
 @pytest.mark.parametrize("typed", [False, True])
