@@ -186,6 +186,7 @@ def _save(form: ModuleForm, module_id: int | None, stored: ModuleInput | None) -
                 "what is below, or open the module again to start from them. The log shows what was changed."
             )
         )
+        assert module_id is not None  # a new module was not shown before
         form.show_version(_load(module_id))
         return False
     except NotFound:  # the form stays, so that nothing typed is lost
