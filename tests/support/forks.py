@@ -5,6 +5,7 @@ tests that compute for milliseconds, that is one tenth of the work.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from itertools import groupby
@@ -49,7 +50,12 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         forks[ours] = pid
     os.close(numbers)
     capture.start_global_capturing()
-    _report(session, forks)
+    try:
+        _report(session, forks)
+    except KeyboardInterrupt:
+        for pid in forks.values():
+            os.kill(pid, signal.SIGTERM)
+        raise
     return True
 
 
