@@ -9,6 +9,7 @@ import gc
 import inspect
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -261,6 +262,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     without = [item for item in items if not item.get_closest_marker("browser")]
     place = {item: rank / len(kind) for kind in (with_browser, without) for rank, item in enumerate(kind)}
     items.sort(key=lambda item: (item.get_closest_marker("long") is None, place[item]))
+    if sys.gettrace() is not None:  # what is not counted comes last: it would fill the caches of what is
+        items.sort(key=_has_many_values)
 
 
 def _has_its_version(item: pytest.Item) -> bool:
@@ -282,8 +285,26 @@ def pytest_collection_finish() -> None:
     Collect rarely: a test leaves much behind, but little of it is needed again.
     """
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(200_000, 20, 20)
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Count no branches in a test of many values: that takes longer than the test, and single examples cover them."""
+    counting = sys.gettrace()
+    if counting is None or not _has_many_values(item):
+        yield
+        return
+    sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(counting)
+
+
+def _has_many_values(item: pytest.Item) -> bool:
+    return bool(item.get_closest_marker("many")) or getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

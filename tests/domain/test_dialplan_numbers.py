@@ -51,6 +51,7 @@ def test_forms_of_a_country_are_few() -> None:
     assert check.emergency == ("110", "112", "115", "125", "911")
 
 
+@pytest.mark.many
 @pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("form", OutboundFormat)
 def test_all_kinds_of_numbers_of_a_country_may_be_dialled(region: str, form: OutboundFormat) -> None:
@@ -89,6 +90,7 @@ def test_ordinary_numbers_may_be_dialled(region: str, form: OutboundFormat, choi
             assert verdict(check_of(region, form), dialled(stored, region, form)) == "allowed", text
 
 
+@pytest.mark.many
 @pytest.mark.parametrize("region", REGIONS)
 def test_no_number_of_another_country_may_be_dialled(region: str) -> None:
     checks = [check_of(region, form) for form in OutboundFormat]
@@ -122,6 +124,7 @@ def test_emergency_numbers_are_refused_with_the_prefix_and_without(
     assert verdict(check, f"{emergency}0") != "allowed"
 
 
+@pytest.mark.many
 @pytest.mark.parametrize("region", REGIONS)
 def test_each_emergency_number_of_the_library_is_known(region: str) -> None:
     metadata = PhoneMetadata.short_metadata_for_region(region)
@@ -191,6 +194,7 @@ def callers_of(region: str = "IR", blocked: tuple[NumberRange, ...] = (), **allo
     return dialplan_caller_check(NumberPolicy(region, **allowed), blocked)
 
 
+@pytest.mark.many
 @pytest.mark.parametrize("region", REGIONS)
 def test_ordinary_callers_are_served_in_each_writing(region: str) -> None:
     """All of these are the same number when it is registered."""

@@ -35,6 +35,7 @@ def test_corpus_is_large() -> None:
     }
 
 
+@pytest.mark.many
 @pytest.mark.parametrize("source", Source)
 def test_no_hostile_number_is_allowed_and_the_right_rule_refuses_it(source: Source) -> None:
     wrong = []
@@ -48,12 +49,14 @@ def test_no_hostile_number_is_allowed_and_the_right_rule_refuses_it(source: Sour
     assert wrong == []
 
 
+@pytest.mark.many
 @pytest.mark.parametrize("source", Source)
 def test_every_ordinary_number_is_dialled(source: Source) -> None:
     for entry in number_corpus.ordinary():
         assert judge_number(entry.number, NumberPolicy(entry.place.region), source).allows, entry
 
 
+@pytest.mark.many
 @pytest.mark.parametrize("source", Source)
 def test_every_ordinary_number_is_allowed(source: Source) -> None:
     wrong = []
@@ -65,6 +68,7 @@ def test_every_ordinary_number_is_allowed(source: Source) -> None:
     assert wrong == []
 
 
+@pytest.mark.many
 @pytest.mark.parametrize(
     ("region", "area_code"),
     [("IR", "021"), ("IR", "021888"), ("DE", "030"), ("DE", "035601"), ("AT", "01"), ("US", "212"), ("FI", "09")],

@@ -5,6 +5,7 @@ import hmac
 import json
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,7 +24,7 @@ class ProviderDouble(HttpClient):
 
     def __init__(self) -> None:
         super().__init__()
-        self.key = RSAKey.generate_key(2048, {"kid": "1"})
+        self.key = _first_key()
         self.published = [self.key]
         self.metadata: dict[str, Any] = {
             "issuer": ISSUER,
@@ -83,6 +84,12 @@ class ProviderDouble(HttpClient):
         self.asked.append(urlsplit(url).path)
         if self.down:
             raise Unreachable("connection refused")
+
+
+@cache
+def _first_key() -> RSAKey:
+    """Return the key of every provider, unless a test changes it. To make one takes most of the time of a test."""
+    return RSAKey.generate_key(2048, {"kid": "1"})
 
 
 def _encode(*parts: dict[str, Any]) -> str:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from script.office.patience import PATIENCE
 from tests.support.rows import for_each
 
@@ -29,6 +31,7 @@ sys.exit(demo._run(work))
 """
 
 
+@pytest.mark.slow  # starts processes that import all of the program
 @for_each("command", ["call", "answer"])
 def test_command_ends_while_it_makes_sounds(command: str) -> None:
     with subprocess.Popen([sys.executable, "-c", PROGRAM, command], stdout=subprocess.PIPE, cwd=ROOT) as process:

@@ -74,6 +74,7 @@ def hold_leadership(database_file: Path, pipe: Connection) -> None:
     threading.Event().wait()
 
 
+@pytest.mark.slow  # starts processes that import all of the program
 def test_worker_can_start_after_another_was_killed(database: Database, database_file: Path) -> None:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()

@@ -38,6 +38,7 @@ from tests.support.factories import (
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 EXTENSIONS, QUEUES = ("101", "102", "103", "104"), ("sales", "support")
+OFFICES = 4 if os.environ.get("FEWER_EXAMPLES") else 12
 STATES = [LineState.FREE, LineState.FREE, *LineState]
 
 
@@ -215,12 +216,12 @@ class RandomOffice:
         return sorted(known | {moment + timedelta(milliseconds=1) for moment in known})
 
 
-@pytest.mark.parametrize("seed", range(4 if os.environ.get("FEWER_EXAMPLES") else 12))
+@pytest.mark.parametrize("seed", range(OFFICES))
 def test_decision_is_that_of_all_requests_and_comes_in_time(database: Database, office: Settings, seed: int) -> None:
     check_decisions(database, office, seed)
 
 
-@pytest.mark.parametrize("seed", range(100, 112))
+@pytest.mark.parametrize("seed", range(100, 100 + OFFICES))
 def test_decision_from_what_was_read_before_is_the_same(database: Database, office: Settings, seed: int) -> None:
     check_decisions(database, office, seed, reads_before=True)
 
