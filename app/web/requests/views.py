@@ -88,12 +88,12 @@ def _filters() -> PendingFilter:
 
     A target is "queue:support", or an extension: "101", in older addresses "extension:101".
     """
-    target = request.args.get("target", "")
+    kind, _colon, target = request.args.get("target", "").rpartition(":")
     status = request.args.get("status", "")
     return PendingFilter(
         module_id=request.args.get("module", None, type=parse_row_number),
-        queue=target.startswith("queue:"),
-        target=target.removeprefix("queue:").removeprefix("extension:"),
+        queue=kind == "queue",
+        target=target,
         statuses=[Status(status)] if status in set(ACTIVE) else (),
     )
 

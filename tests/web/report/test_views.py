@@ -520,7 +520,7 @@ def test_only_the_row_that_has_changed_is_rendered_again(
 ) -> None:
     requests = [register(database, sales, number=f"+9891200000{n:02}") for n in range(3)]
     rendered: list[int] = []
-    kept = app.extensions["bazang_report_rows"]
+    kept = app.extensions["bazang_rows"]
 
     def note(key: Any, version: Any, build: Any) -> Any:
         def render() -> Any:
@@ -529,7 +529,7 @@ def test_only_the_row_that_has_changed_is_rendered_again(
 
         return kept.get(key, version, render)
 
-    app.extensions["bazang_report_rows"] = SimpleNamespace(get=note)
+    app.extensions["bazang_rows"] = SimpleNamespace(get=note)
     before = rows(ask(admin, LIST))
     assert sorted(rendered) == [request.id for request in requests]
     rendered.clear()
