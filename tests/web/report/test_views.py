@@ -524,7 +524,7 @@ def test_only_the_row_that_has_changed_is_rendered_again(
 
     def note(key: Any, version: Any, build: Any) -> Any:
         def render() -> Any:
-            rendered.append(key[0].id)
+            rendered.append(key[0][1].id)
             return build()
 
         return kept.get(key, version, render)
