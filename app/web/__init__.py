@@ -21,6 +21,7 @@ def register(app: Flask) -> None:
         layout,
         locale,
         poll,
+        rows,
         urls,
         wording,
     )
@@ -74,6 +75,7 @@ def register(app: Flask) -> None:
             layout,
             health,
             poll,
+            rows,
             error_pages,
             session,
         ),

@@ -7,7 +7,6 @@ relative path, so a font has no argument, but a version in the name of its folde
 """
 
 import os
-import re
 from collections.abc import Hashable, Iterator
 from functools import lru_cache
 from hashlib import sha256
@@ -16,11 +15,10 @@ from threading import Lock
 
 from cachetools import TTLCache, cached
 from flask import Flask, Response, current_app, request, send_from_directory
-from markupsafe import Markup
 
 from app.web.urls import cached_url_for
 
-FILES = frozenset({"static", "script", "shared_styles"})  # the endpoints of static files, which are public
+FILES = frozenset({"static", "script", "shared_styles", "icons"})  # the endpoints of static files, which are public
 SCRIPTS = "js"
 ICONS = "vendor/tabler-icons@3.51.0/icons.svg"
 SHARED_STYLES = (
@@ -31,9 +29,10 @@ SHARED_STYLES = (
 
 def register(app: Flask) -> None:
     """Serve scripts and the shared stylesheet below their digest, and give templates the URLs."""
-    app.jinja_env.globals.update(asset=asset, shared_styles=shared_styles, icon_symbols=icon_symbols)
+    app.jinja_env.globals.update(asset=asset, shared_styles=shared_styles, icons=icons)
     app.add_url_rule(f"{app.static_url_path}/{SCRIPTS}@<digest>/<path:filename>", "script", _send_script)
     app.add_url_rule(f"{app.static_url_path}/css@<digest>/shared.css", "shared_styles", _send_shared_styles)
+    app.add_url_rule(f"{app.static_url_path}/icons@<digest>.svg", "icons", _send_icons)
     app.after_request(_set_cache_headers)
 
 
@@ -47,26 +46,24 @@ def asset(filename: str) -> str:
     return cached_url_for("static", filename=filename, v=_current_digest(_static_folder(), filename))
 
 
-def icon_symbols(*names: str) -> Markup:
-    """Return icons as a part of the page. Lists repeat them by a short name, `#i-` and the icon's."""
-    return _icon_symbols(_static_folder(), names)
-
-
-@lru_cache
-def _icon_symbols(static_folder: str, names: tuple[str, ...]) -> Markup:
-    icons = Path(static_folder, ICONS).read_text()
-    found = (re.search(rf'<symbol id="({re.escape(name)}".*?</symbol>)', icons) for name in names)
-    return Markup("").join(Markup('<symbol id="i-' + icon[1]) for icon in found if icon)  # noqa: S704 - a file of ours
-
-
 def shared_styles() -> str:
     """Return the URL of the stylesheet that all pages share."""
     return cached_url_for("shared_styles", digest=_current_digest(_static_folder(), *SHARED_STYLES))
 
 
+def icons() -> str:
+    """Return the URL of all icons. It is short, since a page repeats it for each icon."""
+    return cached_url_for("icons", digest=_current_digest(_static_folder(), ICONS))
+
+
 def _send_script(digest: str, filename: str) -> Response:
     """Send the current version of a script, whatever the digest in its URL."""
     return send_from_directory(Path(_static_folder(), SCRIPTS), filename)
+
+
+def _send_icons(digest: str) -> Response:
+    """Send the current icons, whatever the digest in their URL."""
+    return send_from_directory(_static_folder(), ICONS)
 
 
 def _send_shared_styles(digest: str) -> Response:
@@ -86,6 +83,8 @@ def _set_cache_headers(response: Response) -> Response:
         is_versioned = given == _current_digest(_static_folder(), SCRIPTS)
     elif request.endpoint == "shared_styles":
         is_versioned = given == _current_digest(_static_folder(), *SHARED_STYLES)
+    elif request.endpoint == "icons":
+        is_versioned = given == _current_digest(_static_folder(), ICONS)
     else:
         is_versioned = request.endpoint == "static" and ("v" in request.args or request.path.endswith(".woff2"))
     if is_versioned:

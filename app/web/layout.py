@@ -22,13 +22,14 @@ ADMINISTRATORS = ("administrator",)
 
 @dataclass(frozen=True)
 class NavigationEntry:
-    """A link of the navigation."""
+    """A link of the navigation. `key`, after g, is its keyboard shortcut, "" if it has none."""
 
     endpoint: str
     url: str
     label: str
     icon: str
     is_current: bool
+    key: str
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,12 @@ _NAVIGATION = (
         ),
     ),
 )
+_KEYS = {"overview.index": "o", "requests.index": "p", "mine.index": "m", "missed.index": "c", "report.index": "r"}
 
 
 def register(app: Flask) -> None:
     """Give templates the navigation and the theme."""
-    app.jinja_env.globals.update(frame=frame, keyboard_help=keyboard_help, navigation=navigation, role_label=role_label)
+    app.jinja_env.globals.update(frame=frame, navigation=navigation, role_label=role_label)
     app.jinja_env.globals.update(exchange_switch=switch, exchange_name=exchange_name)
     app.jinja_env.globals.update(panel_url_for=panel_url_for, exchange_here=exchange_here, command=command)
     app.context_processor(lambda: {"theme": theme()})
@@ -89,18 +91,14 @@ def frame() -> Markup:
     return database().cache.get(key, shown, lambda: Markup(render_template("components/_navigation.html")))  # noqa: S704 - from a template
 
 
-def keyboard_help() -> Markup:
-    """Return the list of the keyboard shortcuts, cached until the user's navigation has other entries."""
-    key = "keys", current_user.role, choose_locale(), request.script_root
-    return database().cache.get(key, lists_missed_calls(), lambda: Markup(render_template("components/_keys.html")))  # noqa: S704 - from a template
-
-
 def navigation() -> list[tuple[str, list[NavigationEntry]]]:
     """Return the titles of the navigation's groups with the entries that the user may see."""
     groups = []
     for title, links in _NAVIGATION:
         entries = [
-            NavigationEntry(endpoint, cached_url_for(endpoint), str(label), icon, _is_current(endpoint))
+            NavigationEntry(
+                endpoint, cached_url_for(endpoint), str(label), icon, _is_current(endpoint), _KEYS.get(endpoint, "")
+            )
             for endpoint, label, icon, roles in links
             if current_user.role in roles and (endpoint != "missed.index" or lists_missed_calls())
         ]

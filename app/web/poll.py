@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from cachetools import TLRUCache
-from flask import Blueprint, Flask, Response, current_app, render_template, request
+from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, url_for
 from flask_login import current_user, login_required
 
 from app.services.requests import pause
 from app.store.cache import Entry, VersionedCache
 from app.store.uptime import uptime
 from app.web.context import current_exchange, database, stored, utcnow
+from app.web.http import is_fragment
 from app.web.locale import choose_locale
 from app.web.reading import reads_together
 from app.web.waiting_counts import current_badges
@@ -88,6 +89,13 @@ def _build(build: BuildFragment, now: datetime) -> Fragment:
 def poll_shared_parts():
     """Answer the poll of a page without live parts of its own."""
     return respond(lambda _now: (render_template("components/_shared_fragments.html"), None))
+
+
+@blueprint.get("/live/keys")
+@login_required
+def keys():
+    """Return the list of the keyboard shortcuts, which live/keys.js loads when it is opened."""
+    return render_template("components/_keys.html") if is_fragment() else redirect(url_for("guide.index"))
 
 
 def _current_pause() -> pause.Pause | None:

@@ -160,8 +160,8 @@ def open_menu(page: Page) -> None:
 
 def choose_rows(page: Page) -> None:
     page.goto("/requests")
-    page.locator("#choose-1").check()
-    page.locator("#choose-2").check()
+    page.locator("#request-1 input").check()
+    page.locator("#request-2 input").check()
 
 
 def ask_in_dialog(page: Page) -> None:

@@ -111,6 +111,15 @@ def test_the_trimmed_stylesheet_has_every_class_of_tabler_that_is_used(monkeypat
     assert trim.lacking_classes() == {"accordion", "accordion-button"}
 
 
+def test_icons_of_the_stylesheet_are_those_of_the_file() -> None:
+    css = (trim.ROOT / "app/static/css/components.css").read_text()
+    drawn = [
+        set(re.findall(r"path d='([^']+)'", url)) for url in re.findall(r'url\("data:image/svg\+xml,([^"]+)"\)', css)
+    ]
+    icons = [set(re.findall(r'path d="([^"]+)"', icon)) for icon in ICONS.read_text().split("</symbol>")]
+    assert len(drawn) == 4 and all(paths in icons for paths in drawn)
+
+
 def test_the_icons_are_those_that_are_used() -> None:
     existing = set(re.findall(r'<symbol id="([^"]+)"', ICONS.read_text()))
     texts = "\n".join(path.read_text() for pattern in trim.USERS for path in trim.ROOT.glob(pattern))

@@ -173,7 +173,7 @@ def load_pending(
         total = _count(session, store.has_status(), seen)
         matching = _count(session, *matches) if filters != NO_FILTER else total
         page = min(page, max(1, -(-matching // PAGE_SIZE)))
-        active = _load_page(session, matches, page)
+        active = _load_page(session, matches, page, matching)
         places = _load_places(session, active)
         shown = [*active, *_recently_ended(session, seen, filters, now)]
         facts = pbx_state.stored_facts(session, now)
@@ -193,6 +193,12 @@ _ORDER = (
     CallRequest.priority.desc(),
     CallRequest.first_called_at,
     CallRequest.id,
+)
+_BACKWARDS = (
+    CallRequest.call_now,
+    CallRequest.priority,
+    CallRequest.first_called_at.desc(),
+    CallRequest.id.desc(),
 )
 # The requests of a line have the same agents. With a parameter in it, SQLite would sort once for each window function.
 _LINE = (
@@ -217,9 +223,21 @@ class _Place:
 _NO_PLACE = _Place()
 
 
-def _load_page(session: Session, matches: Sequence[ColumnElement[bool]], page: int) -> Sequence[CallRequest]:
-    """Return the requests of a page. The index of their order chooses them, and no other row is read."""
-    ids = select(CallRequest.id).where(*matches).order_by(*_ORDER).offset((page - 1) * PAGE_SIZE).limit(PAGE_SIZE)
+def _load_page(
+    session: Session, matches: Sequence[ColumnElement[bool]], page: int, matching: int
+) -> Sequence[CallRequest]:
+    """Return the requests of a page. The index of their order chooses them, and no other row is read.
+
+    It is read from the end that is nearer, since what is passed over costs as much as what is returned. `matching` is
+    the number of requests on all pages.
+    """
+    before = (page - 1) * PAGE_SIZE
+    behind = max(0, matching - page * PAGE_SIZE)
+    if behind < before:
+        part = select(CallRequest.id).order_by(*_BACKWARDS).offset(behind).limit(matching - before - behind)
+    else:
+        part = select(CallRequest.id).order_by(*_ORDER).offset(before).limit(PAGE_SIZE)
+    ids = part.where(*matches)
     found = session.scalars(ids).all()
     return session.scalars(select(CallRequest).where(CallRequest.id.in_(found)).order_by(*_ORDER)).all()
 
@@ -227,7 +245,7 @@ def _load_page(session: Session, matches: Sequence[ColumnElement[bool]], page: i
 def _load_places(session: Session, shown: Sequence[CallRequest]) -> dict[int, _Place]:
     """Return the places of these requests, if they wait. Requests that the user may not see count as well.
 
-    `shown` are in the order of service. Those behind the last one are not read.
+    `shown` are in the order of service. Those behind the last one are not read, nor those for others.
     """
     if not shown:
         return {}
@@ -236,6 +254,7 @@ def _load_places(session: Session, shown: Sequence[CallRequest]) -> dict[int, _P
     places = (
         select(CallRequest.id, position.label("position"), before.label("before"))
         .where(store.has_status(ACTIVE), CallRequest.status == Status.WAITING.value, _is_not_behind(shown[-1]))
+        .where(CallRequest.target.concat("").in_(sorted({row.target for row in shown})))  # not by its index
         .subquery()
     )
     found = session.execute(select(places).where(places.c.id.in_([row.id for row in shown]))).all()

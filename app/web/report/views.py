@@ -5,9 +5,7 @@ from dataclasses import replace
 from datetime import date, datetime
 
 from babel.dates import get_day_names
-from cachetools import LRUCache
 from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
-from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
 from flask_login import current_user, login_required
 from markupsafe import Markup
@@ -16,9 +14,8 @@ from app.domain.lifecycle import ACTIVE, Status
 from app.services import audit
 from app.services.audit import AuditAction
 from app.services.report import periods, query, saved_filters
-from app.services.report.query import Choices, ReportRow
+from app.services.report.query import Choices
 from app.services.report.statistics import Statistics, statistics
-from app.store.cache import UNVERSIONED, VersionedCache
 from app.store.settings import retention
 from app.store.version import RequestsVersion, requests_version
 from app.web.context import cached, cached_query, current_scope, database, stored, utcnow
@@ -30,7 +27,6 @@ from app.web.report.form import PERIODS, Search
 
 blueprint = Blueprint("report", __name__)
 
-MAX_ROWS = 500  # that are kept rendered, some kB each
 NO_REQUESTS: RequestsVersion = (0, 0, 0)  # version of a part that shows no requests
 # The outcomes in the charts, with their colours. Open requests are added as one more.
 OUTCOMES = {
@@ -39,11 +35,6 @@ OUTCOMES = {
     Status.EXPIRED: "warn",
     Status.CANCELLED: "grey",
 }
-
-
-@blueprint.record_once
-def _add_cache(state: BlueprintSetupState) -> None:
-    state.app.extensions["bazang_report_rows"] = VersionedCache(LRUCache(MAX_ROWS))
 
 
 @blueprint.get("/report")
@@ -96,17 +87,6 @@ def _shorten_address(endpoint: str, search: Search):
     if search.valid and "" in request.args.values():
         return redirect(url_for(endpoint, **search.address()))
     return None
-
-
-@blueprint.app_template_global()
-def kept_row(row: ReportRow, operator: str, caller: Callable[[], Markup]) -> Markup:
-    """Return the markup of a row, as `caller` renders it. After a change, most rows of a list are as they were.
-
-    `operator` is the name of the row's operator. Nothing in a row may depend on the time.
-    """
-    key = row, operator, choose_locale(), office_zone().key, request.script_root
-    rows: VersionedCache = current_app.extensions["bazang_report_rows"]
-    return rows.get(key, UNVERSIONED, caller)
 
 
 def _page(template: str, result: str, search: Search, available: Choices, read: Callable[[], dict[str, object]]):

@@ -84,13 +84,16 @@ def next_change(shown: Pending, now: datetime) -> datetime | None:
 
 
 def _filters() -> PendingFilter:
-    """Read the filter from the query arguments. Invalid values do not filter."""
-    kind, colon, target = request.args.get("target", "").partition(":")
+    """Read the filter from the query arguments. Invalid values do not filter.
+
+    A target is "queue:support", or an extension: "101", in older addresses "extension:101".
+    """
+    kind, _colon, target = request.args.get("target", "").rpartition(":")
     status = request.args.get("status", "")
     return PendingFilter(
         module_id=request.args.get("module", None, type=parse_row_number),
         queue=kind == "queue",
-        target=target if colon else "",
+        target=target,
         statuses=[Status(status)] if status in set(ACTIVE) else (),
     )
 

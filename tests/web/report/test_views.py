@@ -520,16 +520,16 @@ def test_only_the_row_that_has_changed_is_rendered_again(
 ) -> None:
     requests = [register(database, sales, number=f"+9891200000{n:02}") for n in range(3)]
     rendered: list[int] = []
-    kept = app.extensions["bazang_report_rows"]
+    kept = app.extensions["bazang_rows"]
 
     def note(key: Any, version: Any, build: Any) -> Any:
         def render() -> Any:
-            rendered.append(key[0].id)
+            rendered.append(key[0][1].id)
             return build()
 
         return kept.get(key, version, render)
 
-    app.extensions["bazang_report_rows"] = SimpleNamespace(get=note)
+    app.extensions["bazang_rows"] = SimpleNamespace(get=note)
     before = rows(ask(admin, LIST))
     assert sorted(rendered) == [request.id for request in requests]
     rendered.clear()

@@ -1,12 +1,13 @@
-// Keyboard shortcuts. They are listed in the dialog #keys and can be switched off there, for people whose voice or hand
-// presses keys that they do not mean (WCAG 2.1.4). Keys count by their place, so they work with a Persian keyboard, too.
+// Keyboard shortcuts, which the links of the navigation have. The dialog #keys lists them, and is loaded when it is opened
+// first. They can be switched off there, for people whose voice or hand presses keys that they do not mean (WCAG 2.1.4).
+// Keys count by their place, so they work with a Persian keyboard, too.
 
 import { read, write } from "../storage.js";
 
 const SETTING = "bazang.keys";
 const PATIENCE = 1500; // milliseconds between the two keys of a shortcut
 const dialog = document.getElementById("keys");
-const box = document.getElementById("keys-on");
+const buttons = document.querySelectorAll("[data-opens-keys]");
 let first = "";
 let timer = null;
 
@@ -14,9 +15,13 @@ function areOn() {
   return read(SETTING) !== "off";
 }
 
-function open() {
-  box.checked = areOn();
-  if (!dialog.open) dialog.showModal();
+async function open() {
+  if (!dialog.childElementCount) {
+    await htmx.ajax("GET", buttons[0].dataset.opensKeys, { target: "#keys", swap: "innerHTML", source: dialog });
+  }
+  if (!dialog.childElementCount || dialog.open) return; // the error is among the messages
+  document.getElementById("keys-on").checked = areOn();
+  dialog.showModal();
 }
 
 function focusSearch() {
@@ -42,7 +47,7 @@ function wait(key) {
 }
 
 function press(name) {
-  const link = dialog.querySelector(`[data-key="${first}${name}"]`);
+  const link = document.querySelector(`#navigation [data-key="${first}${name}"]`);
   const isSecond = first !== "";
   wait(!isSecond && name === "g" ? "g" : "");
   if (link) location.assign(link.href);
@@ -59,8 +64,8 @@ document.addEventListener("keydown", (event) => {
   if (name && press(name)) event.preventDefault();
 });
 
-box?.addEventListener("change", () => write(SETTING, box.checked ? "on" : "off"));
-for (const button of dialog ? document.querySelectorAll("[data-opens-keys]") : []) {
+dialog?.addEventListener("change", (event) => write(SETTING, event.target.checked ? "on" : "off"));
+for (const button of dialog ? buttons : []) {
   button.hidden = false;
   button.addEventListener("click", open);
 }
