@@ -202,3 +202,13 @@ def test_polled_fragments_contain_no_csrf_token(app: Flask, operator: Visitor, o
     for path in PATHS:
         fragment: Any = send_poll(operator, path)
         assert "csrf_token" not in fragment.source and not fragment.all("form")
+
+
+def test_the_list_of_keys_names_what_the_navigation_has(admin: Visitor) -> None:
+    page = admin.get("/requests")
+    keys = {
+        link.get("data-key"): link.get("href") for link in page.one(id="navigation").iter("a") if link.get("data-key")
+    }
+    assert keys == {"n": "/requests/new", "go": "/overview", "gp": "/requests", "gm": "/mine", "gr": "/report"}
+    listed = admin.ask(page.one("button", **{"data-opens-keys": "/live/keys"}).get("data-opens-keys", ""))
+    assert {link.get("href") for link in listed.all("a")} == {*keys.values(), "/guide"}
