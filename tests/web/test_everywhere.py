@@ -64,7 +64,7 @@ FOR_OPERATORS = {
     "requests.spoken_name",
     "requests.new",
 }
-FOR_OPERATORS |= {"mine.index", "mine.rows", "acts.perform", "live.common", "auth.log_out"}
+FOR_OPERATORS |= {"mine.index", "mine.rows", "acts.perform", "live.common", "live.keys", "auth.log_out"}
 FOR_OPERATORS |= {"report.index", "report.charts", "report.csv", "report.xlsx"}
 FOR_OPERATORS |= {"account.index", "account.password", "account.preferences"}
 FOR_OPERATORS |= {"account.end_session", "account.end_other_sessions"}
@@ -154,6 +154,7 @@ FRAGMENTS = {
     "mine.rows",
     "missed.rows",
     "live.common",
+    "live.keys",
     "overview.body",
     "overview.wallboard_body",
     "extensions.rows",
