@@ -56,7 +56,7 @@ def typed_text(valuelist: Sequence[str]) -> str:
 
 
 class PanelForm(FlaskForm):
-    """A form whose texts lose the characters that nobody sees, which are pasted with them. Passwords stay as they are."""
+    """A form whose texts lose pasted characters that nobody sees. Passwords stay as they are."""
 
     class Meta:
         def bind_field(self, form, unbound_field, options):
