@@ -18,6 +18,7 @@ from tests.browser.panel import Loop, count_loads, row, session_cookie
 from tests.web.conftest import PASSWORD
 
 Texts = Mapping[str, str]  # by locale
+CALL_BUTTON = "button.row-call, button[formaction*='/call']"  # those in a row that call now
 
 # What the second of two people sees, by the action of the first.
 DONE_BY: Mapping[str, Texts] = {
@@ -54,7 +55,7 @@ class UserPage:
 
     def call_now(self, request: int) -> None:
         """Click the button of a row that calls now."""
-        row(self.page, request).locator("button[formaction*='/call']").click()
+        row(self.page, request).locator(CALL_BUTTON).click()
 
     def choose_in_menu(self, request: int, selector: str) -> None:
         """Open the menu of a row and click an entry."""

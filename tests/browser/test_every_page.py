@@ -14,6 +14,7 @@ PARTS = {
     "by_phone.state",
     "extensions.rows",
     "live.common",
+    "live.keys",
     "mine.rows",
     "missed.rows",
     "notifications.browsers",

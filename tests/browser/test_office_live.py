@@ -17,7 +17,7 @@ from script.office.bazang import Bazang
 from tests.asterisk.conftest import OpenOffice
 from tests.asterisk.office import MODULE, OWN
 from tests.browser.conftest import OpenBrowser
-from tests.browser.live_panel import LivePanel, Texts, UserPage, expect_rows, none_reloaded
+from tests.browser.live_panel import CALL_BUTTON, LivePanel, Texts, UserPage, expect_rows, none_reloaded
 from tests.browser.panel import PERSIAN, Loop, pick_date, row, serve
 
 pytestmark = pytest.mark.asterisk(22)
@@ -157,7 +157,7 @@ def test_call_now_connects_the_customer_and_notes_are_saved(open_panel: OpenPane
         sara.call_now(first)
         sara.expect_message(CALLED_AT_ONCE)
         connect_and_check_rows(panel, (sara, mina, omid, reza), first)
-        expect(row(sara.page, first).locator("button[formaction*='/call']")).to_have_count(0)
+        expect(row(sara.page, first).locator(CALL_BUTTON)).to_have_count(0)
         panel.run(office.hang_up_customer(OWN))
         expect_rows((sara, mina), first, CALL_TOOK_PLACE)
         mina.open_dialog(first, "note")
