@@ -211,29 +211,6 @@ async def test_queue_whose_members_all_leave_leads_to_the_module(open_office: Op
         await office.bazang.until(office.bazang.requests, PATIENCE, "the request is stored")
 
 
-async def test_scenario_of_a_member_does_not_take_the_caller_of_the_queue(open_office: OpenOffice) -> None:
-    """The queue calls its members by Local channels, which lead through their scenarios."""
-
-    def prepare(bazang: Bazang) -> None:
-        sales(bazang)
-        bazang.queue("800", max_wait=600)
-
-    queue = QueueSetup("800", {"101": 0, "102": 1}, "linear", 30, interface="Local/{number}@phones/n")
-    dialplan = "[phones]\ninclude => bazang-extensions\nexten => 102,1,Dial(PJSIP/102)\n"
-    async with open_office(prepare, OfficeSetup(queues=[queue], extra_dialplan=dialplan)) as office:
-        bazang = office.bazang
-        caller = await office.trunk.call("800", caller=OWN)
-        (await office.phones["101"].next_call()).reject()
-        served = await office.phones["102"].next_call()
-        await served.answer()
-        await office.check_audio_both_ways(served, caller)
-        assert "(hung_up)" not in bazang.worker_log()
-        assert bazang.requests() == []
-        # a person may pass the caller on to the module
-        await served.transfer("*5001")
-        await office.wait_for_prompt(caller, "intro")
-
-
 async def test_customer_is_passed_to_a_queue_after_a_consultation(open_office: OpenOffice) -> None:
     setup = OfficeSetup(queues=[QueueSetup("800", {"102": 0})])
 

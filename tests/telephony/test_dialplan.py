@@ -220,14 +220,6 @@ def test_member_of_a_freepbx_queue_who_does_not_answer_is_busy() -> None:
     assert lines[1] == ("same => n,ExecIf($[${LEN(${NODEST}${FROMQ})} > 0 & ${LEN(${BLINDTRANSFER})} = 0]?Hangup(17))")
 
 
-def test_member_of_a_queue_by_a_local_channel_who_does_not_answer_is_busy() -> None:
-    """The queue's own application is on the other half of the member's Local channel."""
-    lines = contexts(render(PLAN).text)["bazang-module-7"]
-    other_half = "${IMPORT(${CHANNEL(name):0:-1}1,CHANNEL(appname))}"
-    called = f'"${{CHANNEL(name):0:6}}/{other_half}/${{LEN(${{BLINDTRANSFER}})}}" = "Local//AppQueue/0"'
-    assert lines[1] == f"same => n,ExecIf($[{called}]?Hangup(17))"
-
-
 def test_freepbx_dials_customers_as_the_agent() -> None:
     """By the caller's number it finds the agent's caller ID and rights. Our caller ID wins by TRUNKCIDOVERRIDE."""
     lines = contexts(render(replace(PLAN, profile="freepbx")).text)["bazang-customer"]
