@@ -21,8 +21,7 @@ FAST = "not asterisk and not browser and not postgres and not slow"
 # wait (each takes some two seconds of processor time), so more of them run at once than there are processors. All tests
 # of the two ignored folders are slow (tests/conftest.py), and their import takes each process a second.
 SLOW_FOLDERS = ("tests/asterisk", "tests/browser")
-IN_FORKS = ["-p", "tests.support.forks", "--forks", "2"]
-FAST_RUN = [*(f"--ignore={folder}" for folder in SLOW_FOLDERS), "-m", FAST, *IN_FORKS]
+FAST_RUN = [*(f"--ignore={folder}" for folder in SLOW_FOLDERS), "-m", FAST, "-n", "2", "--dist", "worksteal"]
 SLOW = "pytest with Asterisk, browser and PostgreSQL"
 SLOW_RUN = ["-m", f"not ({FAST})", "-n", "5", "--dist", "worksteal"]
 # Five offices with their PBXs share two processors. A few slow tests that fail among them run once more, alone: a

@@ -6,7 +6,8 @@ import socket
 
 # A port is used some time after it was found free. So each parallel test process has its own share of the ports.
 _SHARES = 8
-_PORTS = range(10000, 19900)
+_SHARE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SHARES
+_RANGE = range(10000 + _SHARE, 19900, _SHARES)
 _returned: set[tuple[str, int, int]] = set()
 
 
@@ -15,9 +16,7 @@ def free_port(kind: int = socket.SOCK_STREAM, host: str = "127.0.0.1") -> int:
 
     Raises OSError if no port is free.
     """
-    share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SHARES
-    ports = _PORTS[share::_SHARES]
-    for port in random.sample(ports, len(ports)):
+    for port in random.sample(_RANGE, len(_RANGE)):
         if (host, kind, port) in _returned:
             continue
         with socket.socket(socket.AF_INET, kind) as probe:
