@@ -343,6 +343,8 @@ async def test_channels_that_are_hung_up_at_the_moment_of_the_answer(open_office
         await ring.wait_ended()
         await customer.wait_ended()
         attempt = await office.wait_for_attempt(request)
-        assert attempt.outcome in ("connected", "customer_abandoned", "customer_unknown")
+        # The PBX hangs its channels up one after the other, so either side may be gone before it has seen the answer.
+        of_customer = ("customer_abandoned", "customer_gone", "customer_no_answer", "customer_unknown")
+        assert attempt.outcome in ("connected", *of_customer)
         assert office.get_request(request).status in ("done", "waiting")
         await talk(office, office.add_request("09125556677"))
