@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
-MOST_AT_ONCE = 25
+MOST_AT_ONCE = 50
 BUSY_SECONDS = 0.1  # since several came at once: so long, others are waited for
 QUIET_SECONDS = 0.002  # in which nobody comes, then nobody is waited for any more
 LONGEST_GATHER = 0.02  # seconds

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 STORE_SECONDS = 15.0  # without any request being stored, after which those who wait are told no
 LONGEST_WAIT = 100.0  # seconds for which a caller waits in a long line that moves
 RETRY_SECONDS = 0.1
-MOST_AT_ONCE = 25  # requests in one transaction; all other writers wait for it
+MOST_AT_ONCE = 50  # requests in one transaction; all other writers wait for it
 
 
 class _Waiting:
