@@ -9,8 +9,8 @@ from script.office.patience import PATIENCE
 def wait_for_a_waiter(database: Database) -> None:
     """Return as soon as a session of this database waits for a lock of another one.
 
-    The server tells nobody when that begins, so it is asked, and each time anew: within a transaction it would answer
-    as at first.
+    PostgreSQL has no event for it, so this asks again and again. Each question is a transaction of its own, because
+    PostgreSQL may repeat its first answer within one.
     """
     deadline = time.monotonic() + PATIENCE
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -53,6 +53,12 @@ def facts(channel: str = TRUNK, **values: Any) -> CallerFacts:
     return replace(defaults, **values)
 
 
+def read_101(snapshot: Snapshot) -> None:
+    """Let the snapshot know the extension 101 and its phone."""
+    row = {"Event": "ExtensionStatus", "Exten": "101", "Context": "hints", "Hint": "PJSIP/101", "Status": "0"}
+    snapshot.poll_extensions([row], NOW)
+
+
 @pytest.fixture
 def registered() -> list[str]:
     """The stored numbers at each call of the registrar's callback."""
@@ -193,8 +199,7 @@ async def test_pbx_is_asked_only_for_a_caller_whose_own_number_is_unknown(
         return False
 
     snapshot = Snapshot()
-    row = {"Event": "ExtensionStatus", "Exten": "101", "Context": "hints", "Hint": "PJSIP/101", "Status": "0"}
-    snapshot.poll_extensions([row], NOW)
+    read_101(snapshot)
     create_line(database, "101")
     registrar = Registrar(
         office, database, PromptStore(office, database), snapshot, no_names(office, database), learn=learn
@@ -210,8 +215,8 @@ async def test_caller_from_an_extension_that_was_not_read_yet_is_judged_again(
     snapshot = Snapshot()
 
     async def learn(extension: str) -> bool:
-        row = {"Event": "ExtensionStatus", "Exten": extension, "Context": "hints", "Hint": "PJSIP/101", "Status": "0"}
-        snapshot.poll_extensions([row], NOW)
+        assert extension == "101"
+        read_101(snapshot)
         return True
 
     create_line(database, "101")
@@ -239,8 +244,7 @@ async def test_phone_that_shows_the_number_of_the_office_is_called_back_inside(
         return shown
 
     snapshot = Snapshot()
-    row = {"Event": "ExtensionStatus", "Exten": "101", "Context": "hints", "Hint": "PJSIP/101", "Status": "0"}
-    snapshot.poll_extensions([row], NOW)
+    read_101(snapshot)
     create_line(database, "101")
     registrar = Registrar(
         office, database, PromptStore(office, database), snapshot, no_names(office, database), shown_number=shown_number
